@@ -1,0 +1,267 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The equations of one layer, without validation, lengths, resets or differentiation.
+
+    project    zx_t = x_t W_x + b                   parallel over time
+    mix        z_t = zx_t + h_{t-1} W_h             the one sequential product
+    pointwise  i, f, g, o, c_t, m_t = o_t act(c_t)  elementwise
+    output     h_t = m_t, or m_t W_p                projection
+    zoneout    between the old state and the new
+
+Every function takes one step or a whole sequence: only the last axis has a meaning.
+`cell` is an `LSTMParams` that `cast` has made ready.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lstm_jax._params import (
+    Activation,
+    GateNorm,
+    LSTMParams,
+    LSTMState,
+    SplitNorm,
+)
+
+# name: (function of x, alpha and beta; default alpha; default beta), as ONNX has them
+ACTIVATIONS: dict[str, tuple[Callable[..., jax.Array], float, float]] = {
+    "affine": (lambda x, a, b: a * x + b, 1.0, 0.0),
+    "elu": (lambda x, a, b: jax.nn.elu(x, a), 1.0, 0.0),
+    "hard_sigmoid": (lambda x, a, b: jnp.clip(a * x + b, 0.0, 1.0), 0.2, 0.5),
+    "leaky_relu": (lambda x, a, b: jnp.where(x >= 0, x, a * x), 0.01, 0.0),
+    "relu": (lambda x, a, b: jax.nn.relu(x), 0.0, 0.0),
+    "scaled_tanh": (lambda x, a, b: a * jnp.tanh(b * x), 1.0, 1.0),
+    "sigmoid": (lambda x, a, b: jax.nn.sigmoid(x), 0.0, 0.0),
+    "softplus": (lambda x, a, b: jax.nn.softplus(x), 0.0, 0.0),
+    "softsign": (lambda x, a, b: jax.nn.soft_sign(x), 0.0, 0.0),
+    "tanh": (lambda x, a, b: jnp.tanh(x), 0.0, 0.0),
+    "thresholded_relu": (lambda x, a, b: jnp.where(x > a, x, 0.0), 1.0, 0.0),
+}
+
+
+class Noise(NamedTuple):
+    """What a regularizer does to one layer; None where it does nothing.
+
+    Attributes:
+        g: factors of the candidate (recurrent dropout).
+        h: zoneout of h: True keeps the old value; a number is the share of the old.
+        c: zoneout of c, likewise.
+    """
+
+    g: Any = None
+    h: Any = None
+    c: Any = None
+
+
+class Inside(NamedTuple):
+    """What `pointwise` gives; each (*B, H)."""
+
+    i: jax.Array
+    f: jax.Array
+    g: jax.Array
+    o: jax.Array
+    c: jax.Array
+    m: jax.Array
+
+
+def activate(activation: Activation | str, x: jax.Array) -> jax.Array:
+    """Applies an activation, elementwise."""
+    if isinstance(activation, str):
+        activation = Activation(activation)
+    function, alpha, beta = ACTIVATIONS[activation.name]
+    return function(
+        x,
+        alpha if activation.alpha is None else activation.alpha,
+        beta if activation.beta is None else activation.beta,
+    )
+
+
+def result_dtype(*trees: Any) -> jnp.dtype:
+    """The promoted dtype of all leaves, under JAX's standard promotion."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.result_type(*jax.tree.leaves(trees))
+
+
+def wide(dtype: Any) -> jnp.dtype:
+    """The dtype of c and of all accumulation: at least 32 bits."""
+    return jnp.dtype(jnp.float32 if jnp.dtype(dtype).itemsize < 4 else dtype)
+
+
+def cast(cell: LSTMParams, dtype: Any) -> LSTMParams:
+    """Makes a layer ready: matrices in `dtype`, what acts elementwise in its wide."""
+
+    def matrix(w: Any) -> Any:
+        return None if w is None else jnp.asarray(w, dtype)
+
+    return cell.replace(  # type: ignore[attr-defined]
+        w_x=matrix(cell.w_x),
+        w_h=matrix(cell.w_h),
+        projection=matrix(cell.projection),
+        **jax.tree.map(
+            lambda a: jnp.asarray(a, wide(dtype)),
+            {"b": cell.b, "peephole": cell.peephole, "norm": cell.norm},
+        ),
+    )
+
+
+def matmul(a: jax.Array, w: jax.Array) -> jax.Array:
+    """(..., K) times (K, N), accumulated and returned in the wide dtype."""
+    return jnp.matmul(a, w, preferred_element_type=wide(w.dtype))
+
+
+def along(vector: jax.Array, like: jax.Array) -> jax.Array:
+    """Gives a vector as many axes as `like` has; it belongs to the last."""
+    return lax.expand_dims(vector, range(like.ndim - vector.ndim))
+
+
+def layer_norm(x: jax.Array, eps: float) -> jax.Array:
+    """Zero mean and unit variance over the last axis."""
+    centred = x - x.mean(-1, keepdims=True)
+    variance = jnp.mean(jnp.square(centred), -1, keepdims=True)
+    return centred * lax.rsqrt(variance + eps)
+
+
+def input_part(cell: LSTMParams) -> LSTMParams:
+    """The leaves that `project` uses; None elsewhere."""
+    norm = cell.norm
+    return LSTMParams(
+        w_x=cell.w_x,
+        w_h=None,
+        b=None if isinstance(norm, GateNorm) else cell.b,
+        norm=SplitNorm(norm.gain_x, eps=norm.eps)
+        if isinstance(norm, SplitNorm)
+        else None,
+        options=cell.options,
+    )
+
+
+def gate_part(cell: LSTMParams) -> LSTMParams:
+    """The leaves that `pointwise` uses; None elsewhere."""
+    norm = cell.norm
+    return LSTMParams(
+        w_x=None,
+        w_h=None,
+        b=cell.b if isinstance(norm, GateNorm) else None,
+        peephole=cell.peephole,
+        norm=norm.replace(gain_x=None) if isinstance(norm, SplitNorm) else norm,  # type: ignore[attr-defined]
+        options=cell.options,
+    )
+
+
+def project(cell: LSTMParams, x: jax.Array) -> jax.Array:
+    """The input's share of the pre-activations, (..., I) to (..., G·H)."""
+    zx = matmul(x, cell.w_x)
+    if isinstance(cell.norm, SplitNorm):
+        zx = layer_norm(zx, cell.norm.eps) * along(cell.norm.gain_x, zx)
+    if cell.b is not None and not isinstance(cell.norm, GateNorm):
+        zx = zx + along(cell.b, zx)
+    return zx
+
+
+def mix(cell: LSTMParams, zx: Any, a: Any) -> tuple[Any, ...]:
+    """Joins the input's and the state's share; linear; None stands for zero.
+
+    A norm of each share must see them apart; else their sum is all that is needed.
+    """
+    if isinstance(cell.norm, SplitNorm):
+        return zx, a
+    return (zx if a is None else a if zx is None else zx + a,)
+
+
+def pointwise(
+    cell: LSTMParams, pre: tuple[jax.Array, ...], c_prev: jax.Array, factor: Any = None
+) -> Inside:
+    """The elementwise part of a step.
+
+    Args:
+        cell: the layer; only its `gate_part` is used.
+        pre: what `mix` gave, each (..., G·H).
+        c_prev: (..., H) the cell state that enters.
+        factor: (..., H) recurrent dropout of the candidate, or None.
+
+    Returns:
+        The gates, the new cell state and the output before projection.
+    """
+    options, norm = cell.options, cell.norm
+    z = pre[0]
+    if isinstance(norm, SplitNorm):
+        z = z + layer_norm(pre[1], norm.eps) * along(norm.gain_h, z)
+
+    def columns_of(a: jax.Array) -> dict[str, jax.Array]:
+        """The columns of each gate that has any."""
+        parts = jnp.split(a, len(options.gates), -1)
+        return dict(zip(options.gates, parts, strict=True))
+
+    columns = columns_of(z)
+    watching = [gate for gate in options.gates if gate != "g"]
+
+    def gate(name: str, c: jax.Array) -> jax.Array:
+        """One gate (or the candidate) that looks at the cell state c."""
+        if name not in columns:
+            return jnp.ones_like(c)
+        u = columns[name]
+        if cell.peephole is not None and name != "g":
+            u = u + c * along(cell.peephole[watching.index(name)], u)
+        if isinstance(norm, GateNorm):
+            u = layer_norm(u, norm.eps) * along(columns_of(norm.gain)[name], u)
+            if cell.b is not None:
+                u = u + along(columns_of(cell.b)[name], u)
+        if options.clip is not None:
+            u = jnp.clip(u, -options.clip, options.clip)
+        candidate = name == "g"
+        return activate(
+            options.candidate_activation if candidate else options.gate_activation, u
+        )
+
+    i, g = gate("i", c_prev), gate("g", c_prev)
+    f = 1.0 - i if options.coupled else gate("f", c_prev)
+    c = f * c_prev + i * (g if factor is None else g * factor)
+    if options.cell_clip is not None:
+        c = jnp.clip(c, -options.cell_clip, options.cell_clip)
+    o = gate("o", c)
+    shown = c
+    if isinstance(norm, SplitNorm):
+        shown = layer_norm(c, norm.eps) * along(norm.gain_c, c)
+        shown = shown + along(norm.bias_c, c)
+    return Inside(i, f, g, o, c, o * activate(options.output_activation, shown))
+
+
+def output(cell: LSTMParams, m: jax.Array) -> jax.Array:
+    """H from o_t * act(c_t): the projection, if any, and the dtype."""
+    m = m.astype(cell.w_h.dtype)
+    if cell.projection is None:
+        return m
+    return matmul(m, cell.projection).astype(m.dtype)
+
+
+def zoneout(keep: Any, old: jax.Array, new: jax.Array) -> jax.Array:
+    """Keeps some of the old state; linear in both states."""
+    if keep is None:
+        return new
+    if keep.dtype == bool:
+        return jnp.where(keep, old, new)
+    return keep * old + (1.0 - keep) * new
+
+
+def advance(
+    cell: LSTMParams, zx: jax.Array, state: LSTMState, noise: Noise = Noise()
+) -> tuple[LSTMState, tuple[jax.Array, ...], Inside]:
+    """One step from the projected input.
+
+    Args:
+        cell: the layer.
+        zx: (*B, G·H) what `project` gives for the step.
+        state: h (*B, H or P) and c (*B, H) that enter.
+        noise: masks of this step.
+
+    Returns:
+        The new state, the pre-activations as `mix` gives them, and the step's inside.
+    """
+    pre = mix(cell, zx, matmul(state.h, cell.w_h))
+    inside = pointwise(cell, pre, state.c, noise.g)
+    h = zoneout(noise.h, state.h, output(cell, inside.m))
+    c = zoneout(noise.c, state.c, inside.c)
+    return LSTMState(h, c), pre, inside

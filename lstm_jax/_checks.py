@@ -1,0 +1,568 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Every error of shape, dtype, range and kind; no mathematics.
+
+ValueError for shapes and values, TypeError for dtypes and kinds, NotImplementedError
+for what an implementation cannot do. Each names the call, the argument, what was
+expected and where that comes from, and what came.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax._cell import ACTIVATIONS
+from lstm_jax._implementations import Implementation, Loop, Scan
+from lstm_jax._params import (
+    Activation,
+    Bidirectional,
+    CellOptions,
+    GateNorm,
+    LSTMParams,
+    Params,
+    Residual,
+    Reverse,
+    SplitNorm,
+    Stack,
+)
+from lstm_jax._regularize import Regularizer
+
+MERGES = ("concat", "sum", "mul", "ave")
+
+
+class Layout(NamedTuple):
+    """The axes of x as the call understands them."""
+
+    steps: Any
+    batch: tuple[Any, ...]
+    swapped: tuple[Any, ...] | None  # the batch axes if T and B stood the other way
+    hint: str
+
+
+def _name(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _shape(
+    call: str, name: str, value: Any, expected: tuple[Any, ...], why: str
+) -> None:
+    got = getattr(value, "shape", None)
+    if got is None or tuple(got) != expected:
+        text = tuple(got) if got is not None else _name(value)
+        raise ValueError(
+            f"{call}: {name} must have shape {expected} ({why}); got {text}."
+        )
+
+
+def _floating(call: str, name: str, value: Any, fix: str = "") -> None:
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        raise TypeError(f"{call}: {name} must be an array; got {_name(value)}.{fix}")
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"{call}: {name} must have a floating dtype; got {dtype}.{fix}")
+
+
+def _options(call: str, path: str, options: Any) -> None:
+    if not isinstance(options, CellOptions):
+        kind = _name(options)
+        raise TypeError(f"{call}: {path}.options must be CellOptions; got {kind}.")
+    for field in ("gate_activation", "candidate_activation", "output_activation"):
+        activation = getattr(options, field)
+        known = isinstance(activation, Activation) and activation.name in ACTIVATIONS
+        if not known:
+            got = getattr(activation, "name", activation)
+            raise ValueError(
+                f"{call}: {path}.options.{field} must be one of "
+                f"{', '.join(sorted(ACTIVATIONS))}; got {got!r}."
+            )
+    if options.coupled and not (options.input_gate and options.forget_gate):
+        raise ValueError(
+            f"{call}: {path}.options.coupled means f = 1 - i, which needs "
+            "input_gate=True and forget_gate=True; got "
+            f"input_gate={options.input_gate}, forget_gate={options.forget_gate}."
+        )
+    for field in ("clip", "cell_clip"):
+        bound = getattr(options, field)
+        if bound is not None and not bound > 0:
+            raise ValueError(
+                f"{call}: {path}.options.{field} must be positive or None; got {bound}."
+            )
+
+
+def cell(call: str, cell: LSTMParams, path: str = "params") -> tuple[int, int]:
+    """Checks one layer against itself; its input size and its output size."""
+    _options(call, path, cell.options)
+    for name in ("w_x", "w_h"):
+        w = getattr(cell, name)
+        _floating(call, f"{path}.{name}", w)
+        if len(w.shape) != 2:
+            axes = "(I, G*H)" if name == "w_x" else "(H, G*H)"
+            raise ValueError(
+                f"{call}: {path}.{name} must have shape {axes}; got {tuple(w.shape)}. "
+                "Parameters with further axes go under jax.vmap."
+            )
+    gates = cell.options.gates
+    present = f"gates {', '.join(gates)} are present by params.options"
+    inputs, columns = cell.w_x.shape
+    if columns % len(gates):
+        raise ValueError(
+            f"{call}: {path}.w_x must have {len(gates)} columns a unit ({present}); "
+            f"got shape {(inputs, columns)}."
+        )
+    units = columns // len(gates)
+    width = units
+    if cell.projection is not None:
+        _floating(call, f"{path}.projection", cell.projection)
+        width = cell.projection.shape[-1]
+        _shape(
+            call,
+            f"{path}.projection",
+            cell.projection,
+            (units, width),
+            f"H={units} from {path}.w_x and {len(gates)} gates: {present}",
+        )
+    _shape(
+        call,
+        f"{path}.w_h",
+        cell.w_h,
+        (width, columns),
+        f"from {path}.w_x {(inputs, columns)}; {present}; {width} outputs",
+    )
+    watching = len(gates.replace("g", ""))
+    vectors: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "b": (cell.b, (columns,)),
+        "peephole": (cell.peephole, (watching, units)),
+    }
+    match cell.norm:
+        case None:
+            pass
+        case SplitNorm():
+            for name, size in (
+                ("gain_x", columns),
+                ("gain_h", columns),
+                ("gain_c", units),
+                ("bias_c", units),
+            ):
+                vectors[f"norm.{name}"] = getattr(cell.norm, name), (size,)
+                if getattr(cell.norm, name) is None:
+                    raise ValueError(
+                        f"{call}: {path}.norm.{name} must have shape {(size,)}; "
+                        "got None."
+                    )
+        case GateNorm():
+            _shape(call, f"{path}.norm.gain", cell.norm.gain, (columns,), present)
+            vectors["norm.gain"] = cell.norm.gain, (columns,)
+        case _:
+            raise TypeError(
+                f"{call}: {path}.norm must be SplitNorm, GateNorm or None; got "
+                f"{_name(cell.norm)}."
+            )
+    for name, (value, shape) in vectors.items():
+        if value is not None:
+            _floating(call, f"{path}.{name}", value)
+            _shape(
+                call,
+                f"{path}.{name}",
+                value,
+                shape,
+                f"from {path}.w_x {(inputs, columns)}; {present}",
+            )
+    return inputs, width
+
+
+def network(
+    call: str,
+    params: Any,
+    features: Any,
+    source: str = "x",
+    path: str = "params",
+    causal: bool = False,
+) -> Any:
+    """Checks a structure against the width of its input; the width of its output."""
+    match params:
+        case LSTMParams():
+            inputs, width = cell(call, params, path)
+            if features is not None and inputs != features:
+                raise ValueError(
+                    f"{call}: {path}.w_x must have {features} rows (the width of "
+                    f"{source}); got shape {tuple(params.w_x.shape)}."
+                )
+            return width
+        case Stack(layers):
+            if not isinstance(layers, tuple | list) or not layers:
+                raise ValueError(
+                    f"{call}: {path}.layers must be a tuple of one layer or more; got "
+                    f"{layers!r}."
+                )
+            for k, layer in enumerate(layers):
+                own = f"{path}.layers[{k}]"
+                features = network(call, layer, features, source, own, causal)
+                source = f"the output of {own}"
+            return features
+        case Residual(inner):
+            width = network(call, inner, features, source, f"{path}.inner", causal)
+            if features is not None and width != features:
+                raise ValueError(
+                    f"{call}: {path} adds its input of width {features} ({source}) to "
+                    f"its output, which must have that width; got {width}."
+                )
+            return width
+        case Reverse() | Bidirectional() if causal:
+            raise NotImplementedError(
+                f"{call}: {path} is {_name(params)}, which needs the whole sequence; "
+                "a step goes forward only. Use lstm_jax.apply."
+            )
+        case Reverse(inner):
+            return network(call, inner, features, source, f"{path}.inner")
+        case Bidirectional(forward, backward, merge):
+            if merge not in MERGES:
+                raise ValueError(
+                    f"{call}: {path}.merge must be one of {', '.join(MERGES)}; got "
+                    f"{merge!r}."
+                )
+            one = network(call, forward, features, source, f"{path}.forward")
+            two = network(call, backward, features, source, f"{path}.backward")
+            if merge == "concat":
+                return one + two
+            if one != two:
+                raise ValueError(
+                    f"{call}: {path}.merge={merge!r} needs two outputs of one width; "
+                    f"got {one} and {two}."
+                )
+            return one
+    raise TypeError(
+        f"{call}: {path} must be LSTMParams, Stack, Bidirectional, Reverse or "
+        f"Residual; got {_name(params)}."
+    )
+
+
+def _first(params: Any) -> tuple[Any, str]:
+    """The layer that reads the input first, or what stands in its place."""
+    path, node = "params", params
+    while True:
+        match node:
+            case Stack(layers) if isinstance(layers, tuple | list) and layers:
+                path, node = f"{path}.layers[0]", layers[0]
+            case Bidirectional():
+                path, node = f"{path}.forward", node.forward
+            case Reverse(inner) | Residual(inner):
+                path, node = f"{path}.inner", inner
+            case _:
+                return node, path
+
+
+def _input(call: str, params: Any, x: Any, axes: str, causal: bool = False) -> None:
+    """Checks params, and x against their input size; x has the axes named."""
+    first, path = _first(params)
+    if isinstance(first, LSTMParams):
+        cell(call, first, path)
+        size = first.w_x.shape[0]
+        network(call, params, size, f"{path}.w_x's input", causal=causal)
+    else:
+        network(call, params, None, causal=causal)  # says what is wrong
+    fix = " One-hot or embed integer tokens first."
+    _floating(call, "x", x, fix if hasattr(x, "dtype") else "")
+    least = axes.count(",")
+    if len(x.shape) < least or x.shape[-1] != size:
+        raise ValueError(
+            f"{call}: x must have shape {axes} with I={size} (from {path}.w_x); "
+            f"got {tuple(x.shape)}."
+        )
+
+
+def _fits(shape: tuple[Any, ...], batch: tuple[Any, ...], size: int) -> bool:
+    """Whether a state of this shape is (*B, size) or broadcasts to it."""
+    if not shape or shape[-1] != size or len(shape) > len(batch) + 1:
+        return False
+    own = shape[:-1]
+    against = batch[len(batch) - len(own) :]
+    return all(
+        (isinstance(a, int) and a == 1) or a == b
+        for a, b in zip(own, against, strict=True)
+    )
+
+
+def state(
+    call: str,
+    name: str,
+    params: Params,
+    value: Any,
+    batch: tuple[Any, ...],
+    swapped: tuple[Any, ...] | None = None,
+    hint: str = "",
+) -> None:
+    """Checks that a state mirrors params and broadcasts over the batch."""
+    parts: tuple[Any, ...]
+    match params:
+        case Reverse(inner) | Residual(inner):
+            return state(call, name, inner, value, batch, swapped, hint)
+        case Bidirectional(forward, backward):
+            parts, kind = (forward, backward), "(forward, backward) of Bidirectional"
+        case Stack(layers):
+            parts, kind = tuple(layers), f"the {len(layers)} states of Stack"
+        case _:
+            parts, kind = (), "(h, c) of LSTMParams"
+    count = len(parts) or 2
+    if not isinstance(value, tuple | list) or len(value) != count:
+        got = _name(value)
+        if isinstance(value, tuple | list):
+            got = f"{got} of {len(value)}"
+        raise ValueError(
+            f"{call}: {name} must be a tuple or list, {kind}; got {got}. "
+            "lstm_jax.zero_state(params, batch_shape) makes one."
+        )
+    for k, part in enumerate(parts):
+        state(call, f"{name}[{k}]", part, value[k], batch, swapped, hint)
+    if parts:
+        return None
+    assert_cell: LSTMParams = params  # type: ignore[assignment]
+    units = assert_cell.w_x.shape[1] // len(assert_cell.options.gates)
+    for letter, part, size in zip(
+        "hc", value, (assert_cell.w_h.shape[0], units), strict=True
+    ):
+        own = f"{name}.{letter}"
+        _floating(call, own, part)
+        shape = tuple(part.shape)
+        if not _fits(shape, batch, size):
+            turned = swapped is not None and _fits(shape, swapped, size)
+            raise ValueError(
+                f"{call}: {own} must have shape {(*batch, size)}, or broadcast to it "
+                f"over the batch axes (from x and params); got {shape}."
+                + (hint if turned else "")
+            )
+    return None
+
+
+def _integers(call: str, lengths: Any, layout: Layout) -> None:
+    """Checks lengths: dtype, shape, and range where they are concrete."""
+    dtype = getattr(lengths, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
+        got = dtype if dtype is not None else _name(lengths)
+        raise TypeError(f"{call}: lengths must have an integer dtype; got {got}.")
+    if tuple(lengths.shape) != layout.batch:
+        turned = layout.swapped is not None and tuple(lengths.shape) == layout.swapped
+        raise ValueError(
+            f"{call}: lengths must have shape {layout.batch}, the batch axes of x; got "
+            f"{tuple(lengths.shape)}." + (layout.hint if turned else "")
+        )
+    concrete = isinstance(lengths, np.ndarray) or (
+        isinstance(lengths, jax.Array)
+        and not isinstance(lengths, jax.core.Tracer)
+        and lengths.is_fully_addressable
+    )
+    if concrete and isinstance(layout.steps, int) and lengths.size:
+        low, high = int(np.min(lengths)), int(np.max(lengths))
+        if low < 0 or high > layout.steps:
+            raise ValueError(
+                f"{call}: lengths must lie in [0, T] with T={layout.steps} (from x); "
+                f"got values from {low} to {high}."
+            )
+
+
+def _resets(call: str, resets: Any, expected: tuple[Any, ...], axes: str) -> None:
+    dtype = getattr(resets, "dtype", None)
+    if dtype != bool:
+        got = dtype if dtype is not None else _name(resets)
+        raise TypeError(f"{call}: resets must have dtype bool; got {got}.")
+    _shape(call, "resets", resets, expected, f"{axes}, the time and batch axes of x")
+
+
+def _positive(call: str, name: str, value: Any, extra: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(
+            f"{call}: {name} must be a positive number of steps or None{extra}; got "
+            f"{value!r}."
+        )
+
+
+def implementation(call: str, value: Any, steps: Any, foreign: bool = False) -> None:
+    """Checks a way of running against what it is to run."""
+    if not isinstance(value, Implementation):
+        raise TypeError(
+            f"{call}: implementation must be Scan(...), Loop() or None; got {value!r}."
+        )
+    reasons = []
+    symbolic = not isinstance(steps, int)
+    if isinstance(value, Loop) and symbolic:
+        reasons.append("a Python loop needs a number of steps, and T is symbolic")
+    if isinstance(value, Scan):
+        if (
+            isinstance(value.unroll, bool)
+            or not isinstance(value.unroll, int)
+            or value.unroll < 1
+        ):
+            raise ValueError(
+                f"{call}: Scan.unroll must be a positive number of steps; got "
+                f"{value.unroll!r}."
+            )
+        if value.window is not None:
+            _positive(call, "Scan.window", value.window)
+        if value.checkpoint is not None and value.checkpoint != "sqrt":
+            _positive(call, "Scan.checkpoint", value.checkpoint, ', or "sqrt"')
+        if value.unroll > 1 and symbolic:
+            reasons.append("unroll > 1 needs a number of steps, and T is symbolic")
+        if value.window is not None and foreign:
+            reasons.append("window hoists x·W_x, which a foreign step does not have")
+    if reasons:
+        raise NotImplementedError(
+            f"{call}: {value} cannot run this: {'; '.join(reasons)}."
+        )
+
+
+def step(call: str, params: Any, state_: Any, x: Any) -> None:
+    """Checks the arguments of `lstm_step`."""
+    _input(call, params, x, "(*B, I)", causal=True)
+    state(call, "state", params, state_, tuple(x.shape[:-1]))
+
+
+def sequence(
+    call: str,
+    params: Any,
+    x: Any,
+    state_: Any,
+    *,
+    lengths: Any,
+    resets: Any,
+    reset_state: Any,
+    time_major: bool,
+    regularizer: Any = None,
+    key: Any = None,
+    truncate: Any = None,
+    implementation_: Any = None,
+) -> None:
+    """Checks the arguments of `apply`, `activations` and `explain`."""
+    _input(call, params, x, "(T, *B, I)" if time_major else "(*B, T, I)")
+    layout = _layout(x, time_major)
+    where = layout.batch, layout.swapped, layout.hint
+    if state_ is not None:
+        state(call, "state", params, state_, *where)
+    if lengths is not None:
+        _integers(call, lengths, layout)
+    if resets is not None:
+        axes = "(T, *B)" if time_major else "(*B, T)"
+        _resets(call, resets, tuple(x.shape[:-1]), axes)
+    if reset_state is not None:
+        if resets is None:
+            raise ValueError(f"{call}: reset_state has no effect without resets.")
+        state(call, "reset_state", params, reset_state, *where)
+    _regularizer(call, regularizer, key)
+    if truncate is not None:
+        _positive(call, "truncate", truncate)
+    if implementation_ is not None:
+        implementation(call, implementation_, layout.steps)
+
+
+def _layout(x: Any, time_major: bool) -> Layout:
+    outer = tuple(x.shape[:-1])
+    if time_major:
+        steps, batch = outer[0], outer[1:]
+        hint = " If x is (B, T, I), leave time_major=False."
+    else:
+        steps, batch = outer[-1], outer[:-1]
+        hint = " If x is (T, B, I), pass time_major=True."
+    return Layout(steps, batch, (steps,) if len(batch) == 1 else None, hint)
+
+
+def _regularizer(call: str, regularizer: Any, key: Any) -> None:
+    if regularizer is None:
+        if key is not None:
+            raise ValueError(
+                f"{call}: key has no effect without a regularizer; pass "
+                "regularizer=Regularizer(...) or drop the key."
+            )
+        return
+    if not isinstance(regularizer, Regularizer):
+        raise TypeError(
+            f"{call}: regularizer must be a Regularizer or None; got "
+            f"{_name(regularizer)}."
+        )
+    for name in (
+        "dropout",
+        "input_dropout",
+        "recurrent_dropout",
+        "zoneout_h",
+        "zoneout_c",
+        "weight_drop",
+    ):
+        rate = getattr(regularizer, name)
+        if not 0 <= rate < 1:
+            raise ValueError(
+                f"{call}: regularizer.{name} must lie in [0, 1); got {rate}."
+            )
+    if key is None and not regularizer.deterministic:
+        raise ValueError(
+            f"{call}: regularizer needs a key; pass key=jax.random.key(...), or "
+            "regularizer.inference() for evaluation."
+        )
+
+
+def steps(
+    call: str,
+    xs: Any,
+    state_: Any,
+    lengths: Any,
+    resets: Any,
+    reset_state: Any,
+    truncate: Any,
+) -> None:
+    """Checks the arguments of `unroll`, whose xs and state are any trees."""
+    leaves = jax.tree_util.tree_leaves_with_path(xs)
+    if not leaves or not all(jnp.ndim(a) for _, a in leaves):
+        raise ValueError(f"{call}: xs must be a tree of arrays (T, *B, …); got {xs!r}.")
+    total = jnp.shape(leaves[0][1])[0]
+    batch: tuple[Any, ...] | None = None
+    if resets is not None:
+        batch = tuple(getattr(resets, "shape", ()))[1:]
+        _resets(call, resets, (total, *batch), "(T, *B)")
+    if lengths is not None:
+        if batch is None:
+            batch = tuple(getattr(lengths, "shape", ()))
+        _integers(call, lengths, Layout(total, batch, None, ""))
+    for path, a in leaves:
+        where = f"xs{jax.tree_util.keystr(path)}"
+        _leading(call, where, a, (total, *(batch or ())), "T of the first leaf and *B")
+    if batch is not None:
+        for path, a in jax.tree_util.tree_leaves_with_path(state_):
+            where = f"state{jax.tree_util.keystr(path)}"
+            _leading(call, where, a, batch, "*B of lengths or resets")
+    if reset_state is not None:
+        if resets is None:
+            raise ValueError(f"{call}: reset_state has no effect without resets.")
+        got, want = map(jax.tree.structure, (reset_state, state_))
+        if got != want:
+            raise ValueError(
+                f"{call}: reset_state must have the structure of state, {want}; got "
+                f"{got}."
+            )
+    if truncate is not None:
+        _positive(call, "truncate", truncate)
+
+
+def _leading(
+    call: str, name: str, value: Any, expected: tuple[Any, ...], why: str
+) -> None:
+    got = jnp.shape(value)
+    if got[: len(expected)] != expected:
+        raise ValueError(
+            f"{call}: {name} must have the leading axes {expected} ({why}); got shape "
+            f"{got}."
+        )
+
+
+def kept(call: str, before: Any, after: Any) -> None:
+    """Checks that a step gave its state back with the types it had."""
+    one, two = jax.tree.structure(before), jax.tree.structure(after)
+    if one != two:
+        raise TypeError(
+            f"{call}: step must return a state of the structure it was given, {one}; "
+            f"got {two}."
+        )
+    named = jax.tree_util.tree_leaves_with_path(before)
+    for (path, a), b in zip(named, jax.tree.leaves(after), strict=True):
+        if (a.shape, a.dtype) != (b.shape, b.dtype) and not a.weak_type:
+            raise TypeError(
+                f"{call}: step must keep the shape and dtype of the state; "
+                f"state{jax.tree_util.keystr(path)} is {a.dtype}{list(a.shape)} and "
+                f"becomes {b.dtype}{list(b.shape)}."
+            )

@@ -1,0 +1,129 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Ways of running a recurrence, each a frozen dataclass that owns its knobs."""
+
+import dataclasses
+import math
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lstm_jax._cell import advance, project
+from lstm_jax._params import LSTMState
+from lstm_jax._recurrence import Course, Driven, _join, recurrence
+from lstm_jax._scan import Body, chunked, guarded, length
+
+SYMBOLIC_SEGMENT = 128  # steps in a segment where T has no number to take a root of
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """`jax.lax.scan`: one program whatever the length; keeps the whole contract.
+
+    Attributes:
+        unroll: steps in one iteration of the compiled loop. More compile time; of use
+            only for very small steps. Cannot run a symbolic T.
+        window: steps whose input product x·W_x is taken together, inside an outer scan
+            over windows; None takes it for all steps at once, which needs (T, B, 4H).
+            Only for this library's cells: a foreign step has no such product.
+        checkpoint: steps in a segment of which only the entering state is kept for the
+            gradient, the rest being computed again; "sqrt" chooses about a third of the
+            square root of T, so that memory grows with the square root; None keeps
+            everything.
+
+    Example:
+        >>> Scan(checkpoint="sqrt")
+        Scan(unroll=1, window=None, checkpoint='sqrt')
+
+    References:
+        Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost (checkpoint).
+    """
+
+    unroll: int = 1
+    window: int | None = None
+    checkpoint: int | Literal["sqrt"] | None = None
+
+    def segment(self, steps: Any) -> Any:
+        """The number of steps in a checkpointed segment of a sequence; None for all.
+
+        A segment costs about nine times the memory that its entering state does, which
+        puts the best length at a third of the root. One that divides T is preferred:
+        it needs no second program for what is left over.
+        """
+        if self.checkpoint != "sqrt":
+            return self.checkpoint
+        if not isinstance(steps, int):
+            return SYMBOLIC_SEGMENT
+        aim = max(1, math.isqrt(steps) // 3)
+        near = range(aim, 2 * aim + 1)
+        return next((k for k in near if steps % k == 0), aim)
+
+    def _segments(self, run: Body, carry: Any, xs: Any, reverse: bool) -> Any:
+        steps = self.segment(length(xs))
+        again = jax.checkpoint(run, prevent_cse=False)
+        return chunked(run, carry, xs, steps, reverse, inner=again)
+
+    def iterate(self, body: Body, carry: Any, xs: Any, reverse: bool) -> Any:
+        """Runs any body of `lax.scan`."""
+        run = partial(lax.scan, body, reverse=reverse, unroll=self.unroll)
+        return self._segments(run, carry, xs, reverse)
+
+    def layer(self, driven: Driven, reverse: bool) -> tuple[LSTMState, jax.Array]:
+        """Runs one layer of this library."""
+        course = Course(reverse, self.window, self.unroll)
+
+        def run(state: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+            (x, stepped), controls = xs
+            return recurrence(
+                course,
+                driven._replace(x=x, stepped=stepped, controls=controls, state=state),
+            )
+
+        xs = (driven.x, driven.stepped), driven.controls
+        return self._segments(run, driven.state, xs, reverse)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Loop:
+    """A Python loop: the thing that a scan is compared with.
+
+    The program grows with T, and JAX differentiates it without any rule of this
+    library: it serves as a second opinion. Cannot run a symbolic T.
+
+    Example:
+        >>> Loop()
+        Loop()
+    """
+
+    def iterate(self, body: Body, carry: Any, xs: Any, reverse: bool) -> Any:
+        """Runs any body of `lax.scan`."""
+        steps = range(length(xs))
+        if not steps:  # nothing to stack, but outputs still have shapes
+            return lax.scan(body, carry, xs)
+        ys = []
+        for t in reversed(steps) if reverse else steps:
+            carry, y = body(carry, jax.tree.map(lambda a: a[t], xs))  # noqa: B023
+            ys.append(y)
+        if reverse:
+            ys.reverse()
+        return carry, jax.tree.map(lambda *parts: jnp.stack(parts), *ys)
+
+    def layer(self, driven: Driven, reverse: bool) -> tuple[LSTMState, jax.Array]:
+        """Runs one layer of this library."""
+
+        def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
+            x, stepped = inputs
+            noise = _join(driven.fixed, stepped)
+            state, _, _ = advance(driven.cell, project(driven.cell, x), state, noise)
+            return state, state.h
+
+        body = guarded(step, driven.reset_state)
+        xs = (driven.x, driven.stepped), driven.controls
+        return self.iterate(body, driven.state, xs, reverse)
+
+
+Implementation = Scan | Loop

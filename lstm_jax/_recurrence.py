@@ -1,0 +1,202 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The differentiable recurrence of one layer.
+
+Its tangent is a linear scan over (dh, dc), driven by dz = dzx + h_{t-1} dW_h with that
+product, and the projection's, taken once for all steps outside of the scan. Transposed
+by JAX it becomes a reverse scan that gives dz, and one matrix product for dW_h. Because
+the rule is a `jax.custom_jvp` of plain JAX, forward mode, reverse mode and any mixture
+of them work. Only the matrix products are treated specially: JAX differentiates the
+elementwise part, so that every cell has the rule.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+from jax.custom_derivatives import SymbolicZero
+
+from lstm_jax._cell import (
+    Noise,
+    advance,
+    gate_part,
+    input_part,
+    matmul,
+    mix,
+    output,
+    pointwise,
+    project,
+    zoneout,
+)
+from lstm_jax._params import LSTMParams, LSTMState
+from lstm_jax._scan import Controls, blank, chunked, guarded
+from lstm_jax._types import zeros
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """How the scan runs: its direction and what changes no value."""
+
+    reverse: bool = False
+    window: int | None = None
+    unroll: int = 1
+
+
+class Saved(NamedTuple):
+    """What the tangent needs of every step.
+
+    Attributes:
+        pre: the pre-activations, as `mix` gives them.
+        h: the output that entered, after resets.
+        c: the cell state that entered, after resets.
+        m: the output before its projection; None without one.
+    """
+
+    pre: tuple[jax.Array, ...]
+    h: jax.Array
+    c: jax.Array
+    m: jax.Array | None
+
+
+class Driven(NamedTuple):
+    """All that enters the recurrence.
+
+    Attributes:
+        cell: the layer, made ready by `cast`.
+        x: (T, *B, I).
+        fixed: masks that are the same at all steps.
+        stepped: masks of every step, each with a leading T.
+        state: h (*B, H or P) and c (*B, H) that enter first.
+        reset_state: like `state`; None where there are no resets.
+        controls: of every step.
+    """
+
+    cell: LSTMParams
+    x: jax.Array
+    fixed: Noise
+    stepped: Noise
+    state: LSTMState
+    reset_state: LSTMState | None
+    controls: Controls
+
+
+def _join(fixed: Noise, stepped: Noise) -> Noise:
+    return Noise(*(s if f is None else f for f, s in zip(fixed, stepped, strict=True)))
+
+
+def _forward(course: Course, driven: Driven, save: bool) -> tuple[LSTMState, Any]:
+    """The scan itself; emits y, or y and what is saved of the step."""
+    cell, x, fixed, stepped, start, reset_state, controls = driven
+
+    def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, Any]:
+        zx, stepped = inputs
+        new, pre, inside = advance(cell, zx, state, _join(fixed, stepped))
+        if not save:
+            return new, new.h
+        m = None if cell.projection is None else inside.m.astype(new.h.dtype)
+        return new, (new.h, Saved(pre, state.h, state.c, m))
+
+    body = guarded(step, reset_state)
+
+    def window(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+        (x, stepped), controls = xs
+        xs = (project(cell, x), stepped), controls
+        return lax.scan(body, state, xs, reverse=course.reverse, unroll=course.unroll)
+
+    xs = (x, stepped), controls
+    return chunked(window, start, xs, course.window, course.reverse)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def recurrence(course: Course, driven: Driven) -> tuple[LSTMState, jax.Array]:
+    """Runs one layer over a sequence.
+
+    Args:
+        course: direction, window and unrolling.
+        driven: the arrays.
+
+    Returns:
+        The state after the step that is processed last, and y (T, *B, H or P).
+    """
+    return _forward(course, driven, save=False)
+
+
+def _live(tangent: Any) -> bool:
+    return tangent is not None and not isinstance(tangent, SymbolicZero)
+
+
+def _push(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+    """The tangent of f along the tangents that are not zero; None if all are."""
+    flat, tree = jax.tree.flatten(primals)
+    # None stands for the zero tangent of a whole subtree.
+    directions = [
+        t
+        for p, d in zip(primals, tangents, strict=True)
+        for t in ([None] * len(jax.tree.leaves(p)) if d is None else jax.tree.leaves(d))
+    ]
+    live = [k for k, t in enumerate(directions) if _live(t)]
+    if not live:
+        return None
+
+    def along_live(*values: Any) -> Any:
+        full = list(flat)
+        for k, value in zip(live, values, strict=True):
+            full[k] = value
+        return f(*jax.tree.unflatten(tree, full))
+
+    _, tangent = jax.jvp(
+        along_live, [flat[k] for k in live], [directions[k] for k in live]
+    )
+    return tangent
+
+
+def _plus(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return a if b is None else b
+    return a + b
+
+
+@partial(recurrence.defjvp, symbolic_zeros=True)
+def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (driven,), (pushed,) = primals, tangents
+    cell, dcell = driven.cell, pushed.cell
+    end, (y, saved) = _forward(course, driven, save=True)
+
+    # The products of all steps at once, each only if its factor is differentiated.
+    dzx = _push(project, (input_part(cell), driven.x), (input_part(dcell), pushed.x))
+    da = matmul(saved.h, dcell.w_h) if _live(dcell.w_h) else None
+    dp = matmul(saved.m, dcell.projection) if _live(dcell.projection) else None
+    dpre = mix(cell, dzx, da)
+    dgates = gate_part(dcell)
+
+    # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
+    @partial(jax.checkpoint, prevent_cse=False)
+    def tangent_of_pointwise(pre, c, factor, dgates, dpre, dc):  # type: ignore[no-untyped-def]
+        def part(gates: LSTMParams, pre: Any, c: jax.Array) -> Any:
+            inside = pointwise(gates, pre, c, factor)
+            return inside.m, inside.c
+
+        return _push(part, (gate_part(cell), pre, c), (dgates, dpre, dc))
+
+    def step(dstate: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
+        pre, c, stepped, dpre, dp = inputs
+        noise = _join(driven.fixed, stepped)
+        da = mix(cell, None, matmul(dstate.h, cell.w_h))
+        dpre = tuple(_plus(a, b) for a, b in zip(dpre, da, strict=True))
+        dm, dc = tangent_of_pointwise(pre, c, noise.g, dgates, dpre, dstate.c)
+        dh = _plus(output(cell, dm), None if dp is None else dp.astype(y.dtype))
+        dh = zoneout(noise.h, dstate.h, dh)
+        return LSTMState(dh, zoneout(noise.c, dstate.c, dc)), dh
+
+    def dense(tangent: Any, primal: Any) -> Any:
+        """Tangents of states as arrays: a scan carries no symbolic zero."""
+        return jax.tree.map(lambda t, p: t if _live(t) else zeros(p), tangent, primal)
+
+    dstart = dense(pushed.state, driven.state)
+    dreset = dense(pushed.reset_state, driven.reset_state)
+    body = guarded(step, dreset, at_cut=blank)
+    xs = (saved.pre, saved.c, driven.stepped, dpre, dp), driven.controls
+    dend, dy = lax.scan(body, dstart, xs, reverse=course.reverse, unroll=course.unroll)
+    return (end, y), (dend, dy)

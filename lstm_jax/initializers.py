@@ -1,0 +1,136 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Initialisers, called gate by gate for weights and once for all biases.
+
+Weights take any initialiser of `jax.nn.initializers`: a function of (key, shape, dtype)
+that is called for each gate's block, (I, H) or (H, H), and for the projection (H, P). A
+bias initialiser is a function of (key, hidden_size, gates), gates being the letters of
+those present, and gives (G·H,) values in their order.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import (
+    glorot_uniform,
+    lecun_normal,
+    lecun_uniform,
+    orthogonal,
+)
+
+__all__ = [
+    "chrono",
+    "forget_bias",
+    "glorot_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "torch_bias",
+    "torch_uniform",
+]
+
+WeightInit: TypeAlias = Callable[..., jax.Array]
+BiasInit: TypeAlias = Callable[[jax.Array, int, str], jax.Array]
+
+
+def _gate_by_gate(gates: str, hidden_size: int, **values: Any) -> jax.Array:
+    blocks = [values.get(gate, jnp.zeros(())) for gate in gates]
+    return jnp.concatenate([jnp.broadcast_to(b, (hidden_size,)) for b in blocks])
+
+
+def forget_bias(value: float = 1.0) -> BiasInit:
+    """Zeros, and `value` for the forget gate.
+
+    Args:
+        value: bias of the forget gate at the start.
+
+    Returns:
+        A bias initialiser.
+
+    Example:
+        >>> forget_bias(1.0)(jax.random.key(0), 2, "ifgo").tolist()
+        [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+
+    References:
+        Gers et al. 2000, Learning to Forget. Jozefowicz et al. 2015, An Empirical
+        Exploration of Recurrent Network Architectures.
+    """
+
+    def init(key: jax.Array, hidden_size: int, gates: str) -> jax.Array:
+        return _gate_by_gate(gates, hidden_size, f=jnp.asarray(value, float))
+
+    return init
+
+
+def chrono(t_max: int) -> BiasInit:
+    """b_f ~ log U[1, t_max - 1] and b_i = -b_f: memory up to t_max steps.
+
+    Args:
+        t_max: the longest dependency expected, in steps; at least 2.
+
+    Returns:
+        A bias initialiser.
+
+    Raises:
+        ValueError: t_max is below 2.
+
+    Example:
+        >>> b = chrono(100)(jax.random.key(0), 3, "ifgo")
+        >>> bool((b[:3] == -b[3:6]).all() & (b[3:6] <= jnp.log(99.0)).all())
+        True
+
+    References:
+        Tallec, Ollivier 2018, Can Recurrent Neural Networks Warp Time?
+    """
+    if t_max < 2:
+        raise ValueError(f"chrono: t_max must be at least 2; got {t_max}.")
+
+    def init(key: jax.Array, hidden_size: int, gates: str) -> jax.Array:
+        horizon = jax.random.uniform(key, (hidden_size,), float, 1.0, t_max - 1.0)
+        return _gate_by_gate(
+            gates, hidden_size, f=jnp.log(horizon), i=-jnp.log(horizon)
+        )
+
+    return init
+
+
+def torch_uniform(hidden_size: int | None = None) -> WeightInit:
+    """U(-1/sqrt(H), 1/sqrt(H)), with which torch.nn.LSTM starts every weight.
+
+    Args:
+        hidden_size: H; None takes the last axis of the shape, which is H for w_x and
+            w_h. With a projection name it: there torch means H, not P.
+
+    Returns:
+        A weight initialiser.
+
+    Example:
+        >>> w = torch_uniform()(jax.random.key(0), (5, 4))
+        >>> w.shape, bool((abs(w) <= 0.5).all())
+        ((5, 4), True)
+    """
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = float) -> jax.Array:
+        bound = (hidden_size or shape[-1]) ** -0.5
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def torch_bias() -> BiasInit:
+    """The sum of two U(-1/sqrt(H), 1/sqrt(H)): torch.nn.LSTM adds b_ih and b_hh.
+
+    Returns:
+        A bias initialiser.
+
+    Example:
+        >>> torch_bias()(jax.random.key(0), 4, "ifgo").shape
+        (16,)
+    """
+
+    def init(key: jax.Array, hidden_size: int, gates: str) -> jax.Array:
+        shape = 2, hidden_size * len(gates)
+        return torch_uniform(hidden_size)(key, shape).sum(0)
+
+    return init
