@@ -258,7 +258,7 @@ def _input(call: str, params: Any, x: Any, axes: str, causal: bool = False) -> N
     if isinstance(first, LSTMParams):
         cell(call, first, path)
         size = first.w_x.shape[0]
-        network(call, params, size, f"{path}.w_x's input", causal=causal)
+        network(call, params, size, f"the input of {path}", causal=causal)
     else:
         network(call, params, None, causal=causal)  # says what is wrong
     fix = " One-hot or embed integer tokens first."
@@ -352,7 +352,8 @@ def _integers(call: str, lengths: Any, layout: Layout) -> None:
         and lengths.is_fully_addressable
     )
     if concrete and isinstance(layout.steps, int) and lengths.size:
-        low, high = int(np.min(lengths)), int(np.max(lengths))
+        values = np.asarray(lengths)  # an operation on a jax.Array would be traced
+        low, high = int(values.min()), int(values.max())
         if low < 0 or high > layout.steps:
             raise ValueError(
                 f"{call}: lengths must lie in [0, T] with T={layout.steps} (from x); "
@@ -362,7 +363,7 @@ def _integers(call: str, lengths: Any, layout: Layout) -> None:
 
 def _resets(call: str, resets: Any, expected: tuple[Any, ...], axes: str) -> None:
     dtype = getattr(resets, "dtype", None)
-    if dtype != bool:
+    if dtype is None or jnp.dtype(dtype) != jnp.bool_:
         got = dtype if dtype is not None else _name(resets)
         raise TypeError(f"{call}: resets must have dtype bool; got {got}.")
     _shape(call, "resets", resets, expected, f"{axes}, the time and batch axes of x")

@@ -36,6 +36,8 @@ def controls(
     t = jnp.arange(steps)
     valid = cut = None
     if lengths is not None:
+        # No wider than JAX's integers, no narrower than T may need.
+        lengths = jnp.asarray(lengths, t.dtype)
         valid = lax.expand_dims(t, range(1, 1 + lengths.ndim)) < lengths[None]
     if truncate is not None:
         cut = (t > 0) & (t % truncate == 0)

@@ -1,0 +1,283 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""One table of structures, options, sequences and implementations for all tests."""
+
+import itertools
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lstm_jax
+from lstm_jax import (
+    Activation,
+    Bidirectional,
+    CellOptions,
+    GateNorm,
+    Loop,
+    Residual,
+    Reverse,
+    Scan,
+    SplitNorm,
+    Stack,
+)
+
+INPUTS, HIDDEN, PROJECTED = 3, 5, 4
+
+
+def _with(**options: Any) -> dict[str, Any]:
+    return {"options": CellOptions(**options)}
+
+
+# What init_cell is told, by name. Unbounded activations are kept to short sequences.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "peephole": {"peephole": True},
+    "projection": {"projection_size": PROJECTED, "use_bias": False},
+    "split_norm": {"norm": SplitNorm},
+    "gate_norm": {"norm": GateNorm(eps=1e-3), "use_bias": False},
+    "coupled": _with(coupled=True),
+    "no_input_no_output_gate": _with(input_gate=False, output_gate=False),
+    "no_forget_gate": _with(forget_gate=False, cell_clip=3.0),
+    "clips": _with(clip=0.7, cell_clip=0.4),
+    "activations_a": _with(
+        gate_activation="hard_sigmoid",
+        candidate_activation="softsign",
+        output_activation=Activation("elu", 0.8),
+    ),
+    "activations_b": _with(
+        gate_activation=Activation("hard_sigmoid", 1 / 6, 0.5),
+        candidate_activation=Activation("leaky_relu", 0.1),
+        output_activation=Activation("affine", 0.8, 0.1),
+    ),
+    "activations_c": _with(
+        gate_activation=Activation("scaled_tanh", 0.6, 0.9),
+        candidate_activation="relu",
+        output_activation="softplus",
+    ),
+    "activations_d": _with(
+        candidate_activation=Activation("scaled_tanh", 1.7, 0.6),
+        output_activation=Activation("thresholded_relu", 0.05),
+    ),
+    "everything": {
+        "peephole": True,
+        "projection_size": PROJECTED,
+        "norm": SplitNorm(eps=1e-3),
+        **_with(coupled=True, clip=2.0, cell_clip=1.5),
+    },
+    "gate_norm_everything": {
+        "peephole": True,
+        "projection_size": PROJECTED,
+        "norm": GateNorm(eps=1e-3),
+        **_with(output_gate=False, clip=2.0, gate_activation="hard_sigmoid"),
+    },
+}
+
+Make = Callable[[Any, int, dict[str, Any]], Any]  # (key, inputs, options) -> params
+
+
+def _cell(key: Any, inputs: int, options: dict[str, Any]) -> Any:
+    return lstm_jax.init_cell(key, inputs, HIDDEN, **options)
+
+
+def _two(make: Make) -> Callable[[Any, int, dict[str, Any]], tuple[Any, Any]]:
+    def pair(key: Any, inputs: int, options: dict[str, Any]) -> tuple[Any, Any]:
+        one, two = jax.random.split(key)
+        return make(one, inputs, options), make(two, inputs, options)
+
+    return pair
+
+
+def _bidirectional(merge: Any) -> Make:
+    return lambda *a: Bidirectional(*_two(_cell)(*a), merge=merge)
+
+
+def _stack(key: Any, inputs: int, options: dict[str, Any]) -> Any:
+    one, two = jax.random.split(key)
+    lower = _cell(one, inputs, options)
+    return Stack((lower, _cell(two, lower.w_h.shape[0], options)))
+
+
+def _residual(key: Any, inputs: int, options: dict[str, Any]) -> Any:
+    """A layer, and above it one that adds its input."""
+    one, two = jax.random.split(key)
+    lower = _cell(one, inputs, options)
+    width = lower.w_h.shape[0]
+    return Stack((lower, Residual(Reverse(_cell(two, width, options)))))
+
+
+def _nested(key: Any, inputs: int, options: dict[str, Any]) -> Any:
+    """Two directions turned round, one of them the product of two directions."""
+    one, two = jax.random.split(key)
+    both = Bidirectional(*_two(_cell)(one, inputs, options), merge="mul")
+    return Reverse(Bidirectional(both, _cell(two, inputs, options), merge="ave"))
+
+
+STRUCTURES: dict[str, Make] = {
+    "cell": _cell,
+    "stack": _stack,
+    "reverse": lambda *a: Reverse(_cell(*a)),
+    "concat": _bidirectional("concat"),
+    "residual": _residual,
+    "nested": _nested,
+}
+
+IMPLEMENTATIONS: dict[str, Any] = {
+    "default": None,
+    "scan": Scan(),
+    "unroll": Scan(unroll=3),
+    "window": Scan(window=2),
+    "checkpoint": Scan(checkpoint=3),
+    "sqrt": Scan(checkpoint="sqrt"),
+    "window_in_checkpoint": Scan(checkpoint=4, window=3, unroll=2),
+    "loop": Loop(),
+}
+
+BATCHES: dict[str, tuple[int, ...]] = {"none": (), "three": (3,), "two_axes": (2, 2)}
+STATES = ("zeros", "given", "learned")
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "whole": (),
+    "lengths": ("lengths",),
+    "resets": ("resets",),
+    "truncate": ("truncate",),
+    "lengths_resets": ("lengths", "resets", "reset_state"),
+    "all": ("lengths", "resets", "reset_state", "truncate"),
+}
+
+
+class Case(NamedTuple):
+    """One row of the table, by names."""
+
+    structure: str
+    option: str
+    extra: str
+    implementation: str
+    batch: str
+    state: str
+
+    @property
+    def id(self) -> str:
+        return "-".join(self)
+
+
+class Call(NamedTuple):
+    """The arguments of one call of `apply`."""
+
+    params: Any
+    x: Any
+    state: Any
+    options: dict[str, Any]
+
+
+def jitter(key: Any, tree: Any, scale: float = 0.3) -> Any:
+    """Moves every leaf off its symmetric start: no zero bias, no constant weight."""
+    leaves, shape = jax.tree.flatten(tree)
+    keys = jax.random.split(key, len(leaves))
+    moved = [
+        a + scale * jax.random.normal(k, a.shape, a.dtype)
+        for k, a in zip(keys, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(shape, moved)
+
+
+def draw(case: Case, steps: int = 7, seed: int = 0, dtype: Any = jnp.float64) -> Call:
+    """The arrays of a case."""
+    keys = jax.random.split(jax.random.key(seed), 8)
+    options = {**OPTIONS[case.option], "dtype": dtype}
+    params = jitter(keys[1], STRUCTURES[case.structure](keys[0], INPUTS, options))
+    batch = BATCHES[case.batch]
+    x = jax.random.normal(keys[2], (*batch, steps, INPUTS), dtype)
+    state = None
+    if case.state != "zeros":
+        shape = batch if case.state == "given" else ()
+        state = jitter(keys[3], lstm_jax.zero_state(params, shape))
+    extras = EXTRAS[case.extra]
+    given: dict[str, Any] = {}
+    if "lengths" in extras:
+        lengths = np.asarray(jax.random.randint(keys[4], batch, 0, steps + 1))
+        if lengths.size > 1:  # a row that is empty and one that is full, always
+            lengths = lengths.copy()
+            lengths.flat[0], lengths.flat[1] = 0, steps
+        given["lengths"] = jnp.asarray(lengths)
+    if "resets" in extras:
+        given["resets"] = jax.random.bernoulli(keys[5], 0.4, (*batch, steps))
+    if "reset_state" in extras:
+        given["reset_state"] = jitter(keys[6], lstm_jax.zero_state(params))
+    if "truncate" in extras:
+        given["truncate"] = 3
+    return Call(params, x, state, given)
+
+
+def pairwise(factors: Sequence[Sequence[str]], seed: int = 0) -> list[tuple[str, ...]]:
+    """Rows in which every pair of values of any two factors stands at least once.
+
+    Greedy: each row starts from a pair that is not yet covered and takes, factor by
+    factor, the value that covers most.
+    """
+    dice = random.Random(seed)
+    columns = range(len(factors))
+    missing = {
+        ((i, a), (j, b))
+        for i, j in itertools.combinations(columns, 2)
+        for a in factors[i]
+        for b in factors[j]
+    }
+    rows = []
+    while missing:
+        row = dict(min(missing))
+        for k in dice.sample(columns, len(columns)):
+            if k not in row:
+                values = dice.sample(list(factors[k]), len(factors[k]))
+                row[k] = max(values, key=partial(_gain, row, k, missing))
+        missing -= set(itertools.combinations(sorted(row.items()), 2))
+        rows.append(tuple(row[k] for k in columns))
+    return rows
+
+
+def _gain(row: dict[int, str], k: int, missing: set[Any], value: str) -> int:
+    """How many missing pairs a row would cover with one value more."""
+    pairs = (tuple(sorted([(k, value), other])) for other in row.items())
+    return sum(pair in missing for pair in pairs)
+
+
+CASES = [
+    Case(*row)
+    for row in pairwise(
+        [
+            list(STRUCTURES),
+            list(OPTIONS),
+            list(EXTRAS),
+            list(IMPLEMENTATIONS),
+            list(BATCHES),
+            list(STATES),
+        ]
+    )
+]
+assert len(CASES) >= len(STRUCTURES) * len(OPTIONS)
+
+
+DIRECTIONS = jax.random.key(99)
+
+
+def weighted(key: Any, tree: Any) -> jax.Array:
+    """A scalar that every entry of a tree enters with a weight of its own."""
+    leaves = jax.tree.leaves(tree)
+    keys = jax.random.split(key, len(leaves))
+
+    def one(key: Any, a: Any) -> Any:
+        # Drawn in one type, so that an oracle of another has the same weights.
+        weights = jax.random.normal(key, a.shape, jnp.float32).astype(a.dtype)
+        return jnp.sum(a * weights + 0.1 * jnp.square(a))
+
+    terms = [one(k, a) for k, a in zip(keys, leaves, strict=True)]
+    return sum(terms[1:], start=terms[0])
+
+
+def full_state(call: Call) -> Any:
+    """The call's state, or zeros."""
+    if call.state is not None:
+        return call.state
+    return lstm_jax.zero_state(call.params, call.x.shape[:-2])

@@ -1,0 +1,29 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Strict numerics for all tests, several CPU devices for those of meshes."""
+
+import os
+
+# Nearly all of a test's time is compilation. XLA's passes all run; LLVM's do not.
+os.environ["XLA_FLAGS"] = " ".join(
+    [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
+)
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+hypothesis.settings.register_profile(
+    "lstm_jax", deadline=None, derandomize="CI" in os.environ, max_examples=15
+)
+hypothesis.settings.load_profile("lstm_jax")
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    return jax.random.key(0)

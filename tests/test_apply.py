@@ -1,0 +1,74 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Values, final states and gradients of apply against two independent oracles."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import lstm_jax
+from lstm_jax.testing import reference
+from tests import cases
+from tests.cases import DIRECTIONS, Call, Case, full_state, weighted
+from tests.compare import FLOAT32, FLOAT64, assert_close
+from tests.plain import plain
+
+
+def differentiated(run: Any, call: Call) -> Any:
+    """Output, final state and gradients of params, x, state and reset_state."""
+    reset_state = call.options.get("reset_state")
+    rest = {k: v for k, v in call.options.items() if k != "reset_state"}
+
+    def loss(params: Any, x: Any, state: Any, reset_state: Any) -> Any:
+        given = rest if reset_state is None else {**rest, "reset_state": reset_state}
+        out = run(params, x, state, **given)
+        return weighted(DIRECTIONS, out), out
+
+    gradient = jax.jit(jax.grad(loss, (0, 1, 2, 3), has_aux=True))
+    gradients, out = gradient(call.params, call.x, full_state(call), reset_state)
+    return out, gradients
+
+
+def _is_floating(a: Any) -> bool:
+    return hasattr(a, "dtype") and bool(jnp.issubdtype(a.dtype, jnp.floating))
+
+
+def check(call: Call, implementation: Any, bound: float) -> None:
+    """Values against the NumPy loop, gradients against the plain scan."""
+    run = partial(lstm_jax.apply, implementation=implementation)
+    out, gradients = differentiated(run, call)
+    wide = jax.tree.map(lambda a: a.astype(jnp.float64) if _is_floating(a) else a, call)
+    _, expected = differentiated(plain, wide)
+    values = {k: v for k, v in wide.options.items() if k != "truncate"}
+    value = reference(wide.params, wide.x, wide.state, **values)
+    assert_close(out, value, bound, "value ")
+    assert_close(gradients, expected, bound, "gradient ")
+
+
+@pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.id)
+def test_float64(case: Case) -> None:
+    check(cases.draw(case), cases.IMPLEMENTATIONS[case.implementation], FLOAT64)
+
+
+LONG = [
+    Case(structure, option, "all", implementation, "three", "given")
+    for structure, option, implementation in (
+        ("stack", "plain", "default"),
+        ("concat", "peephole", "window_in_checkpoint"),
+        ("reverse", "projection", "sqrt"),
+        ("nested", "coupled", "unroll"),
+        ("cell", "gate_norm", "checkpoint"),
+        ("residual", "clips", "window"),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    "dtype, bound", [(jnp.float64, FLOAT64), (jnp.float32, FLOAT32)]
+)
+@pytest.mark.parametrize("case", LONG, ids=lambda case: case.id)
+def test_a_hundred_steps(case: Case, dtype: Any, bound: float) -> None:
+    call = cases.draw(case, steps=100, dtype=dtype)
+    check(call, cases.IMPLEMENTATIONS[case.implementation], bound)

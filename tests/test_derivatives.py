@@ -1,0 +1,181 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Every mode of differentiation, and the one product for dW_h."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import lstm_jax
+from lstm_jax import Loop, Scan
+from tests import cases
+from tests.cases import DIRECTIONS, Case, full_state, weighted
+from tests.compare import assert_close
+from tests.jaxprs import equations, products
+from tests.plain import plain
+
+BOUND = 1e-9
+SECOND_ORDER = [
+    Case("cell", "plain", "all", "default", "three", "given"),
+    Case("stack", "everything", "all", "default", "three", "learned"),
+    Case("cell", "gate_norm", "all", "window", "three", "given"),
+    Case("concat", "projection", "all", "checkpoint", "none", "given"),
+    Case("reverse", "coupled", "truncate", "sqrt", "three", "given"),
+    Case("nested", "peephole", "all", "window_in_checkpoint", "three", "given"),
+    Case("cell", "split_norm", "lengths_resets", "unroll", "two_axes", "given"),
+]
+
+
+def losses(case: Case, steps: int = 5) -> tuple[Any, Any, Any]:
+    """Two scalar functions of everything differentiable, and where to take them."""
+    call = cases.draw(case, steps=steps, seed=3)
+    fixed = {k: v for k, v in call.options.items() if k != "reset_state"}
+    point = call.params, call.x, full_state(call), call.options.get("reset_state")
+
+    def loss(run: Any, point: Any) -> Any:
+        params, x, state, reset_state = point
+        more = {} if reset_state is None else {"reset_state": reset_state}
+        return weighted(DIRECTIONS, run(params, x, state, **fixed, **more))
+
+    implementation = cases.IMPLEMENTATIONS[case.implementation]
+    ours = partial(lstm_jax.apply, implementation=implementation)
+    return partial(loss, ours), partial(loss, plain), point
+
+
+def direction(seed: int, point: Any) -> Any:
+    zero = jax.tree.map(jnp.zeros_like, point)
+    return cases.jitter(jax.random.key(seed), zero, 1.0)
+
+
+def jvp(f: Any, point: Any) -> Any:
+    return jax.jvp(f, (point,), (direction(1, point),))
+
+
+def linearize(f: Any, point: Any) -> Any:
+    value, push = jax.linearize(f, point)
+    return value, push(direction(1, point)), push(direction(2, point))
+
+
+def forward_over_reverse(f: Any, point: Any) -> Any:
+    return jax.jvp(jax.grad(f), (point,), (direction(1, point),))
+
+
+def reverse_over_forward(f: Any, point: Any) -> Any:
+    return jax.grad(lambda p: jax.jvp(f, (p,), (direction(1, point),))[1])(point)
+
+
+def reverse_over_reverse(f: Any, point: Any) -> Any:
+    along = direction(1, point)
+
+    def slope(p: Any) -> Any:
+        gradient = jax.grad(f)(p)
+        pairs = zip(jax.tree.leaves(gradient), jax.tree.leaves(along), strict=True)
+        return sum(jnp.vdot(g, d) for g, d in pairs)
+
+    return jax.grad(slope)(point)
+
+
+def forward_over_forward(f: Any, point: Any) -> Any:
+    def slope(p: Any) -> Any:
+        return jax.jvp(f, (p,), (direction(1, point),))[1]
+
+    return jax.jvp(slope, (point,), (direction(2, point),))
+
+
+MODES = [
+    jvp,
+    linearize,
+    forward_over_reverse,
+    reverse_over_forward,
+    reverse_over_reverse,
+    forward_over_forward,
+]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.__name__)
+@pytest.mark.parametrize("case", SECOND_ORDER, ids=lambda case: case.id)
+def test_mode(mode: Any, case: Case) -> None:
+    ours, oracle, point = losses(case)
+    got, expected = (jax.jit(partial(mode, f))(point) for f in (ours, oracle))
+    assert_close(got, expected, BOUND, f"{mode.__name__} ")
+
+
+@pytest.mark.parametrize("case", SECOND_ORDER[:2], ids=lambda case: case.id)
+def test_hessian(case: Case) -> None:
+    ours, oracle, (params, *rest) = losses(case, steps=4)
+    w_h = [a for a in jax.tree.leaves(params) if a.ndim == 2][1]
+
+    def of_w_h(f: Any, w: Any) -> Any:
+        changed = jax.tree.map(lambda a: w if a is w_h else a, params)
+        return f((changed, *rest))
+
+    got, expected = (
+        jax.jit(jax.hessian(partial(of_w_h, f)))(w_h) for f in (ours, oracle)
+    )
+    assert_close(got, expected, BOUND, "hessian ")
+
+
+def a_cell(**options: Any) -> tuple[Any, jax.Array]:
+    """Sizes that no two products share."""
+    params = lstm_jax.init_cell(jax.random.key(0), 3, 5, **options)
+    return cases.jitter(jax.random.key(1), params), jnp.ones((2, 7, 3))
+
+
+def total(params: Any, x: jax.Array, implementation: Any = None) -> jax.Array:
+    return jnp.sum(lstm_jax.apply(params, x, implementation=implementation)[0] ** 2)
+
+
+@pytest.mark.parametrize("option", cases.OPTIONS)
+def test_one_product_for_the_recurrent_weights(option: str) -> None:
+    params, x = a_cell(**cases.OPTIONS[option])
+    gradient = jax.grad(total)
+    assert products(gradient, params.w_h.shape, params, x) == [0]
+    if params.projection is not None:
+        assert products(gradient, params.projection.shape, params, x) == [0]
+    # The check can fail: JAX's own derivative takes a product at every step.
+    plainly = partial(gradient, implementation=Loop())
+    assert len(products(plainly, params.w_h.shape, params, x)) == 7
+
+
+@pytest.mark.parametrize("implementation", [Scan(), Scan(window=2), Scan(checkpoint=3)])
+def test_no_product_for_frozen_weights(implementation: Scan) -> None:
+    params, x = a_cell(projection_size=4)
+    run = partial(total, implementation=implementation)
+
+    def of(name: str, value: Any, x: jax.Array) -> jax.Array:
+        return run(params.replace(**{name: value}), x)
+
+    def count(name: str, product: str) -> int:
+        shape = getattr(params, product).shape
+        return len(
+            products(jax.grad(partial(of, name)), shape, getattr(params, name), x)
+        )
+
+    assert count("w_x", "w_h") == count("b", "w_h") == count("projection", "w_h") == 0
+    assert count("w_h", "w_x") == count("w_h", "projection") == 0
+    assert count("w_h", "w_h") >= 1 <= count("w_x", "w_x")
+
+
+def test_input_gradient_is_not_computed_unless_asked() -> None:
+    params, x = a_cell()
+    rows = {(2, 7, 3), (7, 2, 3), (3, 7, 2), (3, 2, 7)}
+
+    def towards_x(argnums: Any) -> int:
+        traced = jax.make_jaxpr(jax.grad(total, argnums))(params, x)
+        return sum(
+            e.primitive.name == "dot_general" and e.outvars[0].aval.shape in rows
+            for e, _ in equations(traced)
+        )
+
+    assert towards_x(0) == 0
+    assert towards_x((0, 1)) == 1
+
+
+def test_products_are_taken_once_a_segment_under_checkpointing() -> None:
+    params, x = a_cell()
+    gradient = partial(jax.grad(total), implementation=Scan(checkpoint=7))
+    assert products(gradient, params.w_h.shape, params, x) == [0]
+    gradient = partial(jax.grad(total), implementation=Scan(checkpoint=1))
+    assert products(gradient, params.w_h.shape, params, x) == [1]

@@ -1,0 +1,133 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Float32 and 16 bits: what accumulates where, and how large the error is."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lstm_jax
+from lstm_jax import GateNorm, SplitNorm
+from lstm_jax.testing import reference, reference_step
+from tests import cases
+from tests.cases import DIRECTIONS, Case, weighted
+from tests.test_apply import check
+
+BOUNDED = [name for name in cases.OPTIONS if "norm" not in name]
+
+
+@pytest.mark.parametrize("option", [n for n in BOUNDED if n != "everything"])
+def test_float32(option: str) -> None:
+    """Ten steps, among them the activations that are not bounded."""
+    case = Case("concat", option, "all", "default", "three", "given")
+    check(cases.draw(case, steps=10, dtype=jnp.float32), None, 5e-6)
+
+
+def by_hand(params: Any, x: Any) -> Any:
+    """What a user writes: a scan over one layer, time first."""
+    rows = x.shape[1]
+    zero = lstm_jax.zero_state(params, (rows,))
+
+    def body(state: Any, x: Any) -> Any:
+        return reference_step(params, state, x, xp=jnp)
+
+    return jax.lax.scan(body, zero, x)[1]
+
+
+@pytest.mark.parametrize("norm", [SplitNorm, GateNorm(eps=1e-5)], ids=["split", "gate"])
+def test_layer_norm_in_float32(norm: Any) -> None:
+    """At most twice the error of a scan written by hand, in values and gradients."""
+
+    def ours(params: Any, x: Any) -> Any:
+        return lstm_jax.apply(params, x, time_major=True)[0]
+
+    def everything(run: Any, params: Any, x: Any) -> Any:
+        def loss(params: Any, x: Any) -> Any:
+            y = run(params, x)
+            return weighted(DIRECTIONS, y), y
+
+        out = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, x)
+        return [np.asarray(a, np.float64) for a in jax.tree.leaves(out)]
+
+    errors = []
+    for seed in range(5):
+        params = lstm_jax.init_cell(jax.random.key(seed), 7, 33, norm=norm)
+        params = cases.jitter(jax.random.key(seed + 10), params)
+        x = jax.random.normal(jax.random.key(seed + 20), (60, 5, 7))
+        exact = everything(by_hand, params, x)
+        narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, x))
+        pair = [everything(run, *narrow) for run in (ours, by_hand)]
+        errors.append(
+            [
+                [np.abs(a - b).max() / np.abs(b).max() for a, b in zip(got, exact)]  # noqa: B905
+                for got in pair
+            ]
+        )
+    mine, theirs = np.median(errors, axis=0)
+    assert (theirs > 0).all()
+    assert (mine <= 2 * theirs).all(), dict(zip(mine, theirs, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("option", cases.OPTIONS)
+def test_sixteen_bits(option: str, dtype: Any) -> None:
+    """c is float32, y has 16 bits, the error is that of the type, gradients finite."""
+    case = Case("concat", option, "all", "default", "three", "zeros")
+    call = cases.draw(case, steps=10, dtype=dtype)
+    run = partial(lstm_jax.apply, **call.options)
+
+    def loss(params: Any, x: Any) -> Any:
+        y, state = run(params, x)
+        return jnp.sum(y.astype(jnp.float32)), (y, state)
+
+    gradients, (y, state) = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(
+        call.params, call.x
+    )
+    assert y.dtype == dtype
+    assert all(s.h.dtype == dtype and s.c.dtype == jnp.float32 for s in state)
+    assert all(a.dtype == dtype for a in jax.tree.leaves(gradients))
+    assert all(
+        np.isfinite(np.asarray(a, float)).all() for a in jax.tree.leaves(gradients)
+    )
+    values = {k: v for k, v in call.options.items() if k != "truncate"}
+    expected, _ = reference(call.params, call.x, **values)
+    # h is rounded to 16 bits ten times, and a norm divides by a deviation below 1.
+    rounding = 10 * float(jnp.finfo(dtype).eps) * (5 if "norm" in option else 1)
+    error = np.abs(np.asarray(y, np.float64) - expected).max() / np.abs(expected).max()
+    assert error < rounding
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_the_cell_accumulates_in_float32(dtype: Any) -> None:
+    """1 + 1000 increments too small for 16 bits, added up and not lost."""
+    options = lstm_jax.CellOptions(
+        input_gate=False,
+        forget_gate=False,
+        output_gate=False,
+        candidate_activation="affine",
+    )
+    params = lstm_jax.LSTMParams(
+        jnp.ones((1, 1), dtype), jnp.zeros((1, 1), dtype), options=options
+    )
+    x = jnp.full((1000, 1), 1e-3, dtype)
+    start = (jnp.zeros(1, dtype), jnp.ones(1, jnp.float32))
+    _, (_, c) = lstm_jax.apply(params, x, start)
+    assert abs(float(c[0]) - (1 + 1000 * float(x[0, 0]))) < 1e-3
+    assert float(jnp.ones((), dtype) + x[0, 0]) - 1 != pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "wide, narrow", [(jnp.float32, jnp.bfloat16), (jnp.float64, jnp.float32)]
+)
+def test_mixed_dtypes_promote(wide: Any, narrow: Any) -> None:
+    params = lstm_jax.init(jax.random.key(0), 3, 5, num_layers=2, dtype=narrow)
+    x = jax.random.normal(jax.random.key(1), (2, 7, 3), wide)
+    y, _ = lstm_jax.apply(params, x)
+    expected, _ = lstm_jax.apply(jax.tree.map(lambda a: a.astype(wide), params), x)
+    assert y.dtype == wide
+    np.testing.assert_array_equal(y, expected)
+    gradient = jax.grad(lambda p: lstm_jax.apply(p, x)[0].sum())(params)
+    assert {a.dtype for a in jax.tree.leaves(gradient)} == {jnp.dtype(narrow)}
