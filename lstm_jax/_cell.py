@@ -96,7 +96,7 @@ def cast(cell: LSTMParams, dtype: Any) -> LSTMParams:
     def matrix(w: Any) -> Any:
         return None if w is None else jnp.asarray(w, dtype)
 
-    return cell.replace(  # type: ignore[attr-defined]
+    return cell.replace(
         w_x=matrix(cell.w_x),
         w_h=matrix(cell.w_h),
         projection=matrix(cell.projection),
@@ -146,7 +146,7 @@ def gate_part(cell: LSTMParams) -> LSTMParams:
         w_h=None,
         b=cell.b if isinstance(norm, GateNorm) else None,
         peephole=cell.peephole,
-        norm=norm.replace(gain_x=None) if isinstance(norm, SplitNorm) else norm,  # type: ignore[attr-defined]
+        norm=norm.replace(gain_x=None) if isinstance(norm, SplitNorm) else norm,
         options=cell.options,
     )
 

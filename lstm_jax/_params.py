@@ -115,8 +115,7 @@ class CellOptions:
         return "".join(gate for gate in "ifgo" if present[gate])
 
 
-@flax.struct.dataclass
-class SplitNorm:
+class SplitNorm(flax.struct.PyTreeNode):
     """Layer norm of the two products each, and of the cell inside the output.
 
     z_t = LN(W_x x_t) * gain_x + LN(W_h h_{t-1}) * gain_h + b, normed over all G·H, and
@@ -140,8 +139,7 @@ class SplitNorm:
     eps: float = flax.struct.field(pytree_node=False, default=1e-5)
 
 
-@flax.struct.dataclass
-class GateNorm:
+class GateNorm(flax.struct.PyTreeNode):
     """Layer norm of every gate's whole pre-activation, as LiteRT has it.
 
     z_t = LN(W_x x_t + W_h h_{t-1} + p * c) * gain + b for each gate by itself.
@@ -161,8 +159,7 @@ class GateNorm:
 Norm: TypeAlias = SplitNorm | GateNorm
 
 
-@flax.struct.dataclass
-class LSTMParams:
+class LSTMParams(flax.struct.PyTreeNode):
     """One layer, one direction. Columns stand in the order i, f, g, o.
 
     Attributes:
@@ -185,8 +182,7 @@ class LSTMParams:
     options: CellOptions = flax.struct.field(pytree_node=False, default=CellOptions())
 
 
-@flax.struct.dataclass
-class Stack:
+class Stack(flax.struct.PyTreeNode):
     """Layers one above the other; each reads what the one below gives.
 
     Attributes:
@@ -196,8 +192,7 @@ class Stack:
     layers: Sequence[Any]
 
 
-@flax.struct.dataclass
-class Bidirectional:
+class Bidirectional(flax.struct.PyTreeNode):
     """Two networks over one input, the second from the last valid step to the first.
 
     Attributes:
@@ -211,8 +206,7 @@ class Bidirectional:
     merge: Merge = flax.struct.field(pytree_node=False, default="concat")
 
 
-@flax.struct.dataclass
-class Reverse:
+class Reverse(flax.struct.PyTreeNode):
     """Runs `inner` from the last valid step to the first; outputs in original order.
 
     Attributes:
@@ -222,8 +216,7 @@ class Reverse:
     inner: Any
 
 
-@flax.struct.dataclass
-class Residual:
+class Residual(flax.struct.PyTreeNode):
     """Adds the input to the output of `inner`; the two must have one width.
 
     Attributes:

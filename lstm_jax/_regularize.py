@@ -124,7 +124,7 @@ def drop_weights(regularizer: Regularizer, cell: LSTMParams, key: Any) -> LSTMPa
         jax.random.fold_in(key, _WEIGHT), 1.0 - rate, cell.w_h.shape
     )
     w_h = cell.w_h * _scaled(kept, rate, cell.w_h.dtype)
-    return cell.replace(w_h=w_h)  # type: ignore[attr-defined]
+    return cell.replace(w_h=w_h)
 
 
 def layer_noise(

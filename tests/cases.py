@@ -183,7 +183,7 @@ def jitter(key: Any, tree: Any, scale: float = 0.3) -> Any:
     return jax.tree.unflatten(shape, moved)
 
 
-def draw(case: Case, steps: int = 7, seed: int = 0, dtype: Any = jnp.float64) -> Call:
+def draw(case: Case, steps: int = 5, seed: int = 0, dtype: Any = jnp.float64) -> Call:
     """The arrays of a case."""
     keys = jax.random.split(jax.random.key(seed), 8)
     options = {**OPTIONS[case.option], "dtype": dtype}
@@ -207,7 +207,7 @@ def draw(case: Case, steps: int = 7, seed: int = 0, dtype: Any = jnp.float64) ->
     if "reset_state" in extras:
         given["reset_state"] = jitter(keys[6], lstm_jax.zero_state(params))
     if "truncate" in extras:
-        given["truncate"] = 3
+        given["truncate"] = 2
     return Call(params, x, state, given)
 
 

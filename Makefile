@@ -1,0 +1,39 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+# `make demo` and `make test` need Python 3.11 or newer and make; they build .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+JOBS ?= auto
+
+.PHONY: demo test test-oldest lint clean
+.DEFAULT_GOAL := test
+
+# The stamp is the last thing written: an installation that broke off starts again.
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint .ci/oldest.txt
+	touch $@
+
+demo: $(VENV)/.installed  ## train on digits, and measure gradient against lag
+	$(BIN)/python -m experiments run digits
+	$(BIN)/python -m experiments run gradient_lag
+
+test: $(VENV)/.installed  ## all tests, with coverage
+	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
+
+test-oldest: $(OLDEST)/.installed  ## the core's tests on the oldest jax, flax and optax
+	$(OLDEST)/bin/python -m pytest -n $(JOBS) tests --ignore tests/test_experiments.py --ignore tests/test_package.py
+
+lint: $(VENV)/.installed  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

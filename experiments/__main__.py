@@ -1,0 +1,139 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Runs the experiments: python -m experiments {list, run NAME}."""
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+EXTRA = 'pip install "lstm_jax[experiments]"'
+PROGRAM = "python -m experiments"
+OUT = (
+    "Folder for results.json and the figures. Without it a full run replaces those "
+    "beside its README, and the README's tables; a smoke run takes a new folder."
+)
+SMOKE = "Seconds instead of minutes, to see that everything works."
+
+
+def show() -> None:
+    """Prints question, cost and data of every experiment."""
+    from experiments import _registry
+
+    for name in _registry.names():
+        print(name)
+        for field, value in dataclasses.asdict(_registry.about(name)).items():
+            print(f"  {field + ':':10}{value}")
+
+
+def parse(name: str, arguments: Sequence[str]) -> tuple[Any, Path | None]:
+    """Reads the settings of an experiment from its part of the command line.
+
+    Args:
+        name: of the experiment.
+        arguments: what followed the name.
+
+    Returns:
+        The settings, and the folder for what the run leaves, if one was named.
+    """
+    import tyro
+    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, arg
+
+    from experiments import _registry
+
+    experiment = _registry.load(name)
+    # A smoke run has other defaults, which --help is to show.
+    default = experiment.SMOKE if "--smoke" in arguments else experiment.Settings()
+    call = dataclasses.make_dataclass(
+        "Call",
+        [
+            ("settings", OmitArgPrefixes[experiment.Settings], default),  # type: ignore
+            ("out", Annotated[Path | None, arg(help=OUT)], None),
+            ("smoke", FlagCreatePairsOff[Annotated[bool, arg(help=SMOKE)]], False),
+        ],
+    )
+    given = tyro.cli(
+        call,
+        prog=f"{PROGRAM} run {name}",
+        description=_registry.about(name).question,
+        args=arguments,
+    )
+    return given.settings, given.out
+
+
+def without_out(arguments: Sequence[str]) -> list[str]:
+    """The arguments less --out: a path belongs to one machine."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--out":
+            next(rest, None)
+        elif not argument.startswith("--out="):
+            kept.append(argument)
+    return kept
+
+
+def run(name: str, arguments: Sequence[str]) -> None:
+    """Runs an experiment and writes its results, figures and tables."""
+    from rich.progress import (
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    from experiments import _registry, _results
+
+    experiment = _registry.load(name)
+    settings, out = parse(name, arguments)
+    own = _registry.FOLDER / name
+    if out is None:
+        out = Path(tempfile.mkdtemp()) if "--smoke" in arguments else own
+    out.mkdir(parents=True, exist_ok=True)
+    columns = (
+        *Progress.get_default_columns()[:2],
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    start = time.perf_counter()
+    with Progress(*columns) as progress:
+        results = experiment.run(settings, progress)
+    seconds = time.perf_counter() - start
+    document = _results.document(
+        name, without_out(arguments), settings, results, seconds
+    )
+    (out / "results.json").write_text(_results.to_json(document))
+    experiment.draw(document, out)
+    tables = experiment.tables(document)
+    if out.resolve() == own.resolve():
+        readme = own / "README.md"
+        readme.write_text(_results.fill(readme.read_text(), tables))
+    print(f"{tables}\n{seconds:.0f} s; results and figures are in {out}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line."""
+    from experiments import _registry
+
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list", help="question, cost and data of every experiment")
+    runner = verbs.add_parser("run", help="run one; run NAME --help shows its settings")
+    runner.add_argument("name", choices=_registry.names())
+    runner.add_argument("settings", nargs=argparse.REMAINDER)
+    given = parser.parse_args(arguments)
+    if given.verb == "list":
+        show()
+    else:
+        run(given.name, given.settings)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ModuleNotFoundError as error:
+        sys.exit(f"{PROGRAM} needs the package {error.name}: {EXTRA}")

@@ -1,0 +1,70 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""One look for all figures: colours, sizes, and labels beside the lines they name."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito: tells apart what the colour-blind see apart.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.8,
+}
+
+
+@contextmanager
+def saved(path: Path, width: float, height: float) -> Iterator[Figure]:
+    """A figure of so many inches, to be drawn on and then written to `path`."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        figure.savefig(path, dpi=160, metadata={"Software": None})
+
+
+def apart(positions: Sequence[float], gap: float) -> np.ndarray:
+    """Moves positions as little as it takes for neighbours to be `gap` apart."""
+    order = np.argsort(positions)
+    steps = gap * np.arange(len(order))
+    # Less its share of the gaps, every position must be no lower than the one before:
+    # isotonic regression, by pooling neighbours that are out of order.
+    pools: list[list[float]] = []
+    for value in np.asarray(positions, float)[order] - steps:
+        pools.append([value])
+        while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    levels = np.concatenate([np.full(len(pool), np.mean(pool)) for pool in pools])
+    moved = np.empty(len(order))
+    moved[order] = levels + steps
+    return moved
+
+
+def label(axes: Axes, x: float, y: float, text: str, colour: str, **more: Any) -> None:
+    """Writes a line's name to the right of a point, in the line's colour."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(5, 0),
+        textcoords="offset points",
+        color=colour,
+        va="center",
+        fontsize=9,
+        annotation_clip=False,
+        **more,
+    )

