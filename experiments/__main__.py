@@ -55,7 +55,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[Any, Path | None]:
             ("smoke", FlagCreatePairsOff[Annotated[bool, arg(help=SMOKE)]], False),
         ],
     )
-    given = tyro.cli(
+    given: Any = tyro.cli(
         call,
         prog=f"{PROGRAM} run {name}",
         description=_registry.about(name).question,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F"
 
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -38,7 +38,7 @@ def saved(path: Path, width: float, height: float) -> Iterator[Figure]:
         figure.savefig(path, dpi=160, metadata={"Software": None})
 
 
-def apart(positions: Sequence[float], gap: float) -> np.ndarray:
+def apart(positions: Sequence[float] | np.ndarray, gap: float) -> np.ndarray:
     """Moves positions as little as it takes for neighbours to be `gap` apart."""
     order = np.argsort(positions)
     steps = gap * np.arange(len(order))

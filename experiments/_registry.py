@@ -60,4 +60,4 @@ def about(name: str) -> About:
 
 def load(name: str) -> Experiment:
     """The module that runs an experiment."""
-    return importlib.import_module(f"experiments.{name}.run")  # type: ignore[return-value]
+    return importlib.import_module(f"experiments.{name}.run")

@@ -156,7 +156,7 @@ def _network(
             )
             return _merge(merge, *ys), outs
         case Stack(layers):
-            outs = []
+            each = []
             for k, layer in enumerate(layers):
                 own = _fold(key, k)
                 if k and run.regularizer is not None:
@@ -164,8 +164,8 @@ def _network(
                 x, out = _network(
                     run, layer, x, _part(state, k), _part(reset, k), reverse, own
                 )
-                outs.append(out)
-            return x, tuple(outs)
+                each.append(out)
+            return x, tuple(each)
     raise AssertionError("checked before")
 
 

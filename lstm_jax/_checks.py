@@ -293,18 +293,10 @@ def state(
     hint: str = "",
 ) -> None:
     """Checks that a state mirrors params and broadcasts over the batch."""
-    parts: tuple[Any, ...]
-    match params:
-        case Reverse(inner) | Residual(inner):
-            return state(call, name, inner, value, batch, swapped, hint)
-        case Bidirectional(forward, backward):
-            parts, kind = (forward, backward), "(forward, backward) of Bidirectional"
-        case Stack(layers):
-            parts, kind = tuple(layers), f"the {len(layers)} states of Stack"
-        case _:
-            parts, kind = (), "(h, c) of LSTMParams"
-    count = len(parts) or 2
-    if not isinstance(value, tuple | list) or len(value) != count:
+
+    def must_hold(count: int, kind: str) -> None:
+        if isinstance(value, tuple | list) and len(value) == count:
+            return
         got = _name(value)
         if isinstance(value, tuple | list):
             got = f"{got} of {len(value)}"
@@ -312,15 +304,34 @@ def state(
             f"{call}: {name} must be a tuple or list, {kind}; got {got}. "
             "lstm_jax.zero_state(params, batch_shape) makes one."
         )
-    for k, part in enumerate(parts):
-        state(call, f"{name}[{k}]", part, value[k], batch, swapped, hint)
-    if parts:
-        return None
-    assert_cell: LSTMParams = params  # type: ignore[assignment]
-    units = assert_cell.w_x.shape[1] // len(assert_cell.options.gates)
-    for letter, part, size in zip(
-        "hc", value, (assert_cell.w_h.shape[0], units), strict=True
-    ):
+
+    match params:
+        case LSTMParams():
+            must_hold(2, "(h, c) of LSTMParams")
+            _cell_state(call, name, params, value, batch, swapped, hint)
+        case Reverse(inner) | Residual(inner):
+            state(call, name, inner, value, batch, swapped, hint)
+        case Bidirectional(forward, backward):
+            must_hold(2, "(forward, backward) of Bidirectional")
+            for k, part in enumerate((forward, backward)):
+                state(call, f"{name}[{k}]", part, value[k], batch, swapped, hint)
+        case Stack(layers):
+            must_hold(len(layers), f"the {len(layers)} states of Stack")
+            for k, part in enumerate(layers):
+                state(call, f"{name}[{k}]", part, value[k], batch, swapped, hint)
+
+
+def _cell_state(
+    call: str,
+    name: str,
+    cell: LSTMParams,
+    value: Any,
+    batch: tuple[Any, ...],
+    swapped: tuple[Any, ...] | None,
+    hint: str,
+) -> None:
+    units = cell.w_x.shape[1] // len(cell.options.gates)
+    for letter, part, size in zip("hc", value, (cell.w_h.shape[0], units), strict=True):
         own = f"{name}.{letter}"
         _floating(call, own, part)
         shape = tuple(part.shape)
@@ -331,7 +342,6 @@ def state(
                 f"over the batch axes (from x and params); got {shape}."
                 + (hint if turned else "")
             )
-    return None
 
 
 def _integers(call: str, lengths: Any, layout: Layout) -> None:
@@ -531,7 +541,7 @@ def steps(
         if resets is None:
             raise ValueError(f"{call}: reset_state has no effect without resets.")
         got, want = map(jax.tree.structure, (reset_state, state_))
-        if got != want:
+        if got != want:  # type: ignore[operator]
             raise ValueError(
                 f"{call}: reset_state must have the structure of state, {want}; got "
                 f"{got}."
@@ -554,7 +564,7 @@ def _leading(
 def kept(call: str, before: Any, after: Any) -> None:
     """Checks that a step gave its state back with the types it had."""
     one, two = jax.tree.structure(before), jax.tree.structure(after)
-    if one != two:
+    if one != two:  # type: ignore[operator]
         raise TypeError(
             f"{call}: step must return a state of the structure it was given, {one}; "
             f"got {two}."

@@ -72,7 +72,7 @@ def config(params: Params) -> dict[str, Any]:
 
     Example:
         >>> import jax, lstm_jax
-        >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5)
+        >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5, dtype="float32")
         >>> lstm_jax.config(params)["w_x"]
         {'shape': [3, 20], 'dtype': 'float32'}
     """
@@ -87,7 +87,7 @@ def _build(path: str, value: Any) -> Any:
         return value
     if set(value) == {"shape", "dtype"}:
         return jax.ShapeDtypeStruct(tuple(value["shape"]), jnp.dtype(value["dtype"]))
-    kind = _KINDS.get(value.get("kind"))
+    kind = _KINDS.get(value.get("kind", ""))
     if kind is None:
         raise ValueError(
             f"from_config: {path}.kind must be one of {', '.join(_KINDS)}; got "

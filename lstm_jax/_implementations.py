@@ -12,7 +12,7 @@ from jax import lax
 
 from lstm_jax._cell import advance, project
 from lstm_jax._params import LSTMState
-from lstm_jax._recurrence import Course, Driven, _join, recurrence
+from lstm_jax._recurrence import Course, Driven, joined, recurrence
 from lstm_jax._scan import Body, chunked, guarded, length
 
 SYMBOLIC_SEGMENT = 128  # steps in a segment where T has no number to take a root of
@@ -117,7 +117,7 @@ class Loop:
 
         def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
             x, stepped = inputs
-            noise = _join(driven.fixed, stepped)
+            noise = joined(driven.fixed, stepped)
             state, _, _ = advance(driven.cell, project(driven.cell, x), state, noise)
             return state, state.h
 

@@ -82,7 +82,7 @@ class Driven(NamedTuple):
     controls: Controls
 
 
-def _join(fixed: Noise, stepped: Noise) -> Noise:
+def joined(fixed: Noise, stepped: Noise) -> Noise:
     return Noise(*(s if f is None else f for f, s in zip(fixed, stepped, strict=True)))
 
 
@@ -92,7 +92,7 @@ def _forward(course: Course, driven: Driven, save: bool) -> tuple[LSTMState, Any
 
     def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, Any]:
         zx, stepped = inputs
-        new, pre, inside = advance(cell, zx, state, _join(fixed, stepped))
+        new, pre, inside = advance(cell, zx, state, joined(fixed, stepped))
         if not save:
             return new, new.h
         m = None if cell.projection is None else inside.m.astype(new.h.dtype)
@@ -130,11 +130,14 @@ def _live(tangent: Any) -> bool:
 def _push(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     """The tangent of f along the tangents that are not zero; None if all are."""
     flat, tree = jax.tree.flatten(primals)
-    # None stands for the zero tangent of a whole subtree.
+    shapes: list[Any] = [jax.tree.structure(p) for p in primals]
+    # None stands for the zero tangent of a leaf, or of a whole argument.
     directions = [
-        t
-        for p, d in zip(primals, tangents, strict=True)
-        for t in ([None] * len(jax.tree.leaves(p)) if d is None else jax.tree.leaves(d))
+        tangent
+        for shape, given in zip(shapes, tangents, strict=True)
+        for tangent in (
+            [None] * shape.num_leaves if given is None else shape.flatten_up_to(given)
+        )
     ]
     live = [k for k, t in enumerate(directions) if _live(t)]
     if not live:
@@ -169,7 +172,8 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
     da = matmul(saved.h, dcell.w_h) if _live(dcell.w_h) else None
     dp = matmul(saved.m, dcell.projection) if _live(dcell.projection) else None
     dpre = mix(cell, dzx, da)
-    dgates = gate_part(dcell)
+    # None for the zeros: no symbolic one passes jax.checkpoint.
+    dgates = jax.tree.map(lambda t: t if _live(t) else None, gate_part(dcell))
 
     # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
     @partial(jax.checkpoint, prevent_cse=False)
@@ -182,7 +186,7 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
     def step(dstate: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
         pre, c, stepped, dpre, dp = inputs
-        noise = _join(driven.fixed, stepped)
+        noise = joined(driven.fixed, stepped)
         da = mix(cell, None, matmul(dstate.h, cell.w_h))
         dpre = tuple(_plus(a, b) for a, b in zip(dpre, da, strict=True))
         dm, dc = tangent_of_pointwise(pre, c, noise.g, dgates, dpre, dstate.c)

@@ -37,7 +37,7 @@ def vary_alike(tree: Tree) -> Tree:
             return a
         if hasattr(lax, "pcast"):
             return lax.pcast(a, missing, to="varying")
-        return lax.pvary(a, missing)
+        return lax.pvary(a, missing)  # type: ignore[attr-defined]
 
     return jax.tree.map(cast, tree)
 

@@ -7,17 +7,14 @@ bias initialiser is a function of (key, hidden_size, gates), gates being the let
 those present, and gives (G·H,) values in their order.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import (
-    glorot_uniform,
-    lecun_normal,
-    lecun_uniform,
-    orthogonal,
-)
+from jax.custom_batching import sequential_vmap
+from jax.nn.initializers import glorot_uniform, lecun_normal, lecun_uniform
 
 __all__ = [
     "chrono",
@@ -32,6 +29,42 @@ __all__ = [
 
 WeightInit: TypeAlias = Callable[..., jax.Array]
 BiasInit: TypeAlias = Callable[[jax.Array, int, str], jax.Array]
+
+
+@functools.cache
+def _orthogonal(scale: float, shape: tuple[int, ...], dtype: Any) -> Any:
+    init = jax.nn.initializers.orthogonal(scale)
+    return sequential_vmap(lambda key: init(key, shape, dtype))
+
+
+def orthogonal(scale: float = 1.0) -> WeightInit:
+    """A matrix with orthonormal rows or columns, as `jax.nn.initializers` has it.
+
+    Under `jax.vmap` matrices are drawn one after the other: two batched QR
+    decompositions in one program can wait for each other for ever on a CPU (jaxlib
+    0.10), which would make vmap over `init` hang.
+
+    Args:
+        scale: what multiplies the matrix.
+
+    Returns:
+        A function of (key, shape, dtype).
+
+    Example:
+        >>> w = orthogonal()(jax.random.key(0), (3, 3))
+        >>> bool(abs(w @ w.T - jnp.eye(3)).max() < 1e-6)
+        True
+
+    References:
+        Saxe et al. 2013, Exact Solutions to the Nonlinear Dynamics of Learning in Deep
+        Linear Neural Networks.
+    """
+
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = None) -> jax.Array:
+        dtype = jax.dtypes.canonicalize_dtype(float if dtype is None else dtype)
+        return _orthogonal(float(scale), tuple(shape), jnp.dtype(dtype))(key)
+
+    return init
 
 
 def _gate_by_gate(gates: str, hidden_size: int, **values: Any) -> jax.Array:

@@ -39,16 +39,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "projection": {"projection_size": PROJECTED, "use_bias": False},
     "split_norm": {"norm": SplitNorm},
     "gate_norm": {"norm": GateNorm(eps=1e-3), "use_bias": False},
-    "coupled": _with(coupled=True),
     "no_input_no_output_gate": _with(input_gate=False, output_gate=False),
     "no_forget_gate": _with(forget_gate=False, cell_clip=3.0),
-    "clips": _with(clip=0.7, cell_clip=0.4),
     "activations_a": _with(
         gate_activation="hard_sigmoid",
-        candidate_activation="softsign",
-        output_activation=Activation("elu", 0.8),
+        candidate_activation=Activation("elu", 0.8),
+        output_activation="softsign",
     ),
-    "activations_b": _with(
+    "coupled_activations_b": _with(
+        coupled=True,
         gate_activation=Activation("hard_sigmoid", 1 / 6, 0.5),
         candidate_activation=Activation("leaky_relu", 0.1),
         output_activation=Activation("affine", 0.8, 0.1),
@@ -58,7 +57,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
         candidate_activation="relu",
         output_activation="softplus",
     ),
-    "activations_d": _with(
+    "clips_activations_d": _with(
+        clip=0.7,
+        cell_clip=0.4,
         candidate_activation=Activation("scaled_tanh", 1.7, 0.6),
         output_activation=Activation("thresholded_relu", 0.05),
     ),
@@ -127,7 +128,6 @@ STRUCTURES: dict[str, Make] = {
 
 IMPLEMENTATIONS: dict[str, Any] = {
     "default": None,
-    "scan": Scan(),
     "unroll": Scan(unroll=3),
     "window": Scan(window=2),
     "checkpoint": Scan(checkpoint=3),
@@ -172,40 +172,37 @@ class Call(NamedTuple):
     options: dict[str, Any]
 
 
-def jitter(key: Any, tree: Any, scale: float = 0.3) -> Any:
+def jitter(seed: int, tree: Any, scale: float = 0.3) -> Any:
     """Moves every leaf off its symmetric start: no zero bias, no constant weight."""
-    leaves, shape = jax.tree.flatten(tree)
-    keys = jax.random.split(key, len(leaves))
-    moved = [
-        a + scale * jax.random.normal(k, a.shape, a.dtype)
-        for k, a in zip(keys, leaves, strict=True)
-    ]
-    return jax.tree.unflatten(shape, moved)
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda a: a + jnp.asarray(scale * rng.standard_normal(a.shape), a.dtype), tree
+    )
 
 
 def draw(case: Case, steps: int = 5, seed: int = 0, dtype: Any = jnp.float64) -> Call:
     """The arrays of a case."""
-    keys = jax.random.split(jax.random.key(seed), 8)
+    rng = np.random.default_rng(seed)
     options = {**OPTIONS[case.option], "dtype": dtype}
-    params = jitter(keys[1], STRUCTURES[case.structure](keys[0], INPUTS, options))
+    key = jax.random.key(seed)
+    params = jitter(seed + 1, STRUCTURES[case.structure](key, INPUTS, options))
     batch = BATCHES[case.batch]
-    x = jax.random.normal(keys[2], (*batch, steps, INPUTS), dtype)
+    x = jnp.asarray(rng.standard_normal((*batch, steps, INPUTS)), dtype)
     state = None
     if case.state != "zeros":
         shape = batch if case.state == "given" else ()
-        state = jitter(keys[3], lstm_jax.zero_state(params, shape))
+        state = jitter(seed + 2, lstm_jax.zero_state(params, shape))
     extras = EXTRAS[case.extra]
     given: dict[str, Any] = {}
     if "lengths" in extras:
-        lengths = np.asarray(jax.random.randint(keys[4], batch, 0, steps + 1))
+        lengths = np.asarray(rng.integers(0, steps + 1, batch))
         if lengths.size > 1:  # a row that is empty and one that is full, always
-            lengths = lengths.copy()
             lengths.flat[0], lengths.flat[1] = 0, steps
         given["lengths"] = jnp.asarray(lengths)
     if "resets" in extras:
-        given["resets"] = jax.random.bernoulli(keys[5], 0.4, (*batch, steps))
+        given["resets"] = jnp.asarray(rng.random((*batch, steps)) < 0.4)
     if "reset_state" in extras:
-        given["reset_state"] = jitter(keys[6], lstm_jax.zero_state(params))
+        given["reset_state"] = jitter(seed + 3, lstm_jax.zero_state(params))
     if "truncate" in extras:
         given["truncate"] = 2
     return Call(params, x, state, given)
@@ -259,20 +256,13 @@ CASES = [
 assert len(CASES) >= len(STRUCTURES) * len(OPTIONS)
 
 
-DIRECTIONS = jax.random.key(99)
-
-
-def weighted(key: Any, tree: Any) -> jax.Array:
+def weighted(tree: Any) -> jax.Array:
     """A scalar that every entry of a tree enters with a weight of its own."""
-    leaves = jax.tree.leaves(tree)
-    keys = jax.random.split(key, len(leaves))
-
-    def one(key: Any, a: Any) -> Any:
-        # Drawn in one type, so that an oracle of another has the same weights.
-        weights = jax.random.normal(key, a.shape, jnp.float32).astype(a.dtype)
-        return jnp.sum(a * weights + 0.1 * jnp.square(a))
-
-    terms = [one(k, a) for k, a in zip(keys, leaves, strict=True)]
+    rng = np.random.default_rng(99)
+    terms = [
+        jnp.sum(a * rng.standard_normal(a.shape).astype(a.dtype) + 0.1 * jnp.square(a))
+        for a in jax.tree.leaves(tree)
+    ]
     return sum(terms[1:], start=terms[0])
 
 

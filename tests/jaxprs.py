@@ -33,5 +33,5 @@ def products(f: Any, shape: tuple[int, int], *args: Any) -> list[int]:
         loops
         for equation, loops in equations(jax.make_jaxpr(f)(*args))
         if equation.primitive.name == "dot_general"
-        and equation.outvars[0].aval.shape in shapes
+        and getattr(equation.outvars[0].aval, "shape", None) in shapes
     ]

@@ -5,13 +5,14 @@ It runs one row at a time under `jax.vmap`, turns sequences round by gathering a
 nothing of the library's scan, masks or rule. Its step is the reference's.
 """
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from lstm_jax.testing import reference_step
 
 from lstm_jax import Bidirectional, LSTMParams, LSTMState, Residual, Reverse, Stack
+from lstm_jax.testing import reference_step
 
 
 def _layer(
@@ -100,11 +101,12 @@ def plain(
 ) -> Any:
     """`apply` by other means: x (*B, T, I), a state for params, maybe to broadcast."""
     *batch, steps, _ = x.shape
+    rows = math.prod(batch)
 
     def spread(tree: Any) -> Any:
         return jax.tree.map(
             lambda a: jnp.broadcast_to(a, (*batch, a.shape[-1])).reshape(
-                -1, a.shape[-1]
+                rows, a.shape[-1]
             ),
             tree,
         )
@@ -114,8 +116,8 @@ def plain(
     reset_state = (
         jax.tree.map(jnp.zeros_like, state) if reset_state is None else reset_state
     )
-    flat = x.reshape(-1, *x.shape[-2:])
-    valid = jnp.arange(steps)[None] < lengths.reshape(-1, 1)
+    flat = x.reshape(rows, *x.shape[-2:])
+    valid = jnp.arange(steps)[None] < lengths.reshape(rows, 1)
     flat = jnp.where(valid[:, :, None], flat, 0.0)
     y, state = jax.vmap(
         lambda x, s, r, n, k: _row(params, x, s, r, False, n, k, truncate)
@@ -123,7 +125,7 @@ def plain(
         flat,
         spread(state),
         spread(reset_state),
-        lengths.reshape(-1),
-        resets.reshape(-1, steps),
+        lengths.reshape(rows),
+        resets.reshape(rows, steps),
     )
     return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), (y, state))

@@ -4,6 +4,8 @@
 from functools import partial
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import pytest
@@ -11,7 +13,7 @@ import pytest
 import lstm_jax
 from lstm_jax.testing import reference
 from tests import cases
-from tests.cases import DIRECTIONS, Call, Case, full_state, weighted
+from tests.cases import Call, Case, full_state, weighted
 from tests.compare import FLOAT32, FLOAT64, assert_close
 from tests.plain import plain
 
@@ -24,7 +26,7 @@ def differentiated(run: Any, call: Call) -> Any:
     def loss(params: Any, x: Any, state: Any, reset_state: Any) -> Any:
         given = rest if reset_state is None else {**rest, "reset_state": reset_state}
         out = run(params, x, state, **given)
-        return weighted(DIRECTIONS, out), out
+        return weighted(out), out
 
     gradient = jax.jit(jax.grad(loss, (0, 1, 2, 3), has_aux=True))
     gradients, out = gradient(call.params, call.x, full_state(call), reset_state)
@@ -52,15 +54,39 @@ def test_float64(case: Case) -> None:
     check(cases.draw(case), cases.IMPLEMENTATIONS[case.implementation], FLOAT64)
 
 
+@hypothesis.settings(max_examples=8)
+@hypothesis.given(
+    case=st.builds(
+        Case,
+        *(
+            st.sampled_from(sorted(names))
+            for names in (
+                cases.STRUCTURES,
+                cases.OPTIONS,
+                cases.EXTRAS,
+                cases.IMPLEMENTATIONS,
+                cases.BATCHES,
+                cases.STATES,
+            )
+        ),
+    ),
+    steps=st.integers(0, 6),
+    seed=st.integers(1, 1000),
+)
+def test_any_combination(case: Case, steps: int, seed: int) -> None:
+    call = cases.draw(case, steps=steps, seed=seed)
+    check(call, cases.IMPLEMENTATIONS[case.implementation], FLOAT64)
+
+
 LONG = [
     Case(structure, option, "all", implementation, "three", "given")
     for structure, option, implementation in (
         ("stack", "plain", "default"),
         ("concat", "peephole", "window_in_checkpoint"),
         ("reverse", "projection", "sqrt"),
-        ("nested", "coupled", "unroll"),
+        ("nested", "coupled_activations_b", "unroll"),
         ("cell", "gate_norm", "checkpoint"),
-        ("residual", "clips", "window"),
+        ("residual", "clips_activations_d", "window"),
     )
 ]
 

@@ -34,10 +34,15 @@ NETWORKS = networks()
 
 def make(name: str) -> Any:
     structure, told, key = NETWORKS[name]
-    return cases.jitter(key, cases.STRUCTURES[structure](key, 3, told))
+    return cases.jitter(3, cases.STRUCTURES[structure](key, 3, told))
 
 
-SOME = ["nested-everything", "residual-gate_norm", "stack-activations_b", "cell-plain"]
+SOME = [
+    "nested-everything",
+    "residual-gate_norm",
+    "stack-coupled_activations_b",
+    "cell-plain",
+]
 
 
 @pytest.mark.parametrize("option", cases.OPTIONS)
@@ -88,7 +93,7 @@ def test_orbax(name: str, tmp_path: Path) -> None:
     assert_same(restored, params)
 
 
-DISAGREEING = {
+DISAGREEING: dict[str, tuple[dict[str, Any], str]] = {
     "options": (
         {"options": CellOptions(gate_activation="hard_sigmoid")},
         "params.layers[0].options.gate_activation.name is 'hard_sigmoid', saved was "
@@ -114,7 +119,7 @@ DISAGREEING = {
 @pytest.mark.parametrize("what", DISAGREEING)
 def test_a_template_that_disagrees_is_noticed(what: str) -> None:
     """By itself neither way of saving notices: the options are not in the file."""
-    told = {"norm": lstm_jax.SplitNorm}
+    told: dict[str, Any] = {"norm": lstm_jax.SplitNorm}
     params = lstm_jax.init(jax.random.key(0), 3, 5, **told)
     saved = json.loads(json.dumps(lstm_jax.config(params)))
     change, message = DISAGREEING[what]

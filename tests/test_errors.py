@@ -204,12 +204,12 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "apply: Scan.unroll must be a positive number of steps; got 0.",
     ),
     "window of Scan": (
-        lambda: apply(implementation=Scan(window=1.5)),  # type: ignore[arg-type]
+        lambda: apply(implementation=Scan(window=1.5)),
         ValueError,
         "apply: Scan.window must be a positive number of steps or None; got 1.5.",
     ),
     "checkpoint of Scan": (
-        lambda: apply(implementation=Scan(checkpoint="root")),  # type: ignore[arg-type]
+        lambda: apply(implementation=Scan(checkpoint="root")),
         ValueError,
         "apply: Scan.checkpoint must be a positive number of steps or None, or "
         "\"sqrt\"; got 'root'.",
@@ -251,9 +251,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "tanh, thresholded_relu; got 'gelu'.",
     ),
     "an activation that is no name": (
-        lambda: apply(
-            changed(options=CellOptions(output_activation=jnp.tanh))  # type: ignore[arg-type]
-        ),
+        lambda: apply(changed(options=CellOptions(output_activation=jnp.tanh))),
         ValueError,
         "apply: params.options.output_activation must be one of affine, elu, ",
     ),
@@ -316,8 +314,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "missing gain": (
         lambda: apply(changed(norm=lj.GateNorm())),
         ValueError,
-        "apply: params.norm.gain must have shape (20,) (gates i, f, g, o are present by "
-        "params.options); got None.",
+        "apply: params.norm.gain must have shape (20,) (gates i, f, g, o are present "
+        "by params.options); got None.",
     ),
     "layers that do not fit": (
         lambda: apply(lj.Stack((CELL, lj.init_cell(KEY, 4, 5)))),
@@ -342,7 +340,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "apply: params.merge='sum' needs two outputs of one width; got 5 and 4.",
     ),
     "merge": (
-        lambda: apply(lj.Bidirectional(CELL, CELL, "max")),  # type: ignore[arg-type]
+        lambda: apply(lj.Bidirectional(CELL, CELL, "max")),
         ValueError,
         "apply: params.merge must be one of concat, sum, mul, ave; got 'max'.",
     ),
@@ -393,7 +391,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "explain: lengths must have shape (2,), the batch axes of x; got (1,).",
     ),
     "zero_state": (
-        lambda: lj.zero_state(X),  # type: ignore[arg-type]
+        lambda: lj.zero_state(X),
         TypeError,
         "params must be LSTMParams, Stack, Bidirectional, Reverse or Residual; got "
         "ndarray.",
@@ -415,12 +413,12 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "init: hidden_size must name one layer or more; got [].",
     ),
     "merge in init": (
-        lambda: lj.init(KEY, 3, 5, bidirectional=True, merge="max"),  # type: ignore[arg-type]
+        lambda: lj.init(KEY, 3, 5, bidirectional=True, merge="max"),
         ValueError,
         "init: params.merge must be one of concat, sum, mul, ave; got 'max'.",
     ),
     "norm in init": (
-        lambda: lj.init_cell(KEY, 3, 5, norm="layer"),  # type: ignore[arg-type]
+        lambda: lj.init_cell(KEY, 3, 5, norm="layer"),
         TypeError,
         "init_cell: norm must be SplitNorm, GateNorm, one of these with an eps, or "
         "None; got 'layer'.",

@@ -31,9 +31,9 @@ OWN = [
 
 def test_the_names_of_the_public_interface() -> None:
     expected = """Activation Activations Bidirectional CellOptions GateNorm LSTMParams
-        LSTMState Loop Plan Regularizer Residual Reverse Scan SplitNorm Stack activations
-        apply check_config config explain from_config init init_cell initializers
-        lstm_step unroll zero_state"""
+        LSTMState Loop Plan Regularizer Residual Reverse Scan SplitNorm Stack
+        activations apply check_config config explain from_config init init_cell
+        initializers lstm_step unroll zero_state"""
     assert sorted(lstm_jax.__all__) == sorted(expected.split())
 
 
@@ -102,7 +102,7 @@ def test_the_library_imports_what_it_declares() -> None:
 
 
 def test_mathematics_and_validation_stand_apart() -> None:
-    """One file raises errors of arguments and computes nothing; the cell the reverse."""
+    """One file raises errors of arguments, computing nothing; the cell the reverse."""
     cell = (ROOT / "lstm_jax" / "_cell.py").read_text()
     assert "raise" not in cell
     checks = (ROOT / "lstm_jax" / "_checks.py").read_text()

@@ -13,7 +13,7 @@ import lstm_jax
 from lstm_jax import GateNorm, SplitNorm
 from lstm_jax.testing import reference, reference_step
 from tests import cases
-from tests.cases import DIRECTIONS, Case, weighted
+from tests.cases import Case, weighted
 from tests.test_apply import check
 
 BOUNDED = [name for name in cases.OPTIONS if "norm" not in name]
@@ -47,7 +47,7 @@ def test_layer_norm_in_float32(norm: Any) -> None:
     def everything(run: Any, params: Any, x: Any) -> Any:
         def loss(params: Any, x: Any) -> Any:
             y = run(params, x)
-            return weighted(DIRECTIONS, y), y
+            return weighted(y), y
 
         out = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(params, x)
         return [np.asarray(a, np.float64) for a in jax.tree.leaves(out)]
@@ -55,7 +55,7 @@ def test_layer_norm_in_float32(norm: Any) -> None:
     errors = []
     for seed in range(5):
         params = lstm_jax.init_cell(jax.random.key(seed), 7, 33, norm=norm)
-        params = cases.jitter(jax.random.key(seed + 10), params)
+        params = cases.jitter(seed + 10, params)
         x = jax.random.normal(jax.random.key(seed + 20), (60, 5, 7))
         exact = everything(by_hand, params, x)
         narrow = jax.tree.map(lambda a: a.astype(jnp.float32), (params, x))
@@ -77,7 +77,7 @@ def test_sixteen_bits(option: str, dtype: Any) -> None:
     """c is float32, y has 16 bits, the error is that of the type, gradients finite."""
     case = Case("concat", option, "all", "default", "three", "zeros")
     call = cases.draw(case, steps=10, dtype=dtype)
-    run = partial(lstm_jax.apply, **call.options)
+    run: Any = partial(lstm_jax.apply, **call.options)
 
     def loss(params: Any, x: Any) -> Any:
         y, state = run(params, x)

@@ -39,7 +39,7 @@ KINDS = {
 
 def stack(inputs: int = 3, hidden: int = 5, layers: int = 2, **more: Any) -> Stack:
     params = lstm_jax.init(jax.random.key(0), inputs, hidden, num_layers=layers, **more)
-    return cases.jitter(jax.random.key(1), params)
+    return cases.jitter(1, params)
 
 
 def inputs(batch: int = 2, steps: int = 7, features: int = 3) -> jax.Array:
@@ -113,7 +113,8 @@ def test_dropout(where: str, locked: bool) -> None:
     if where == "dropout":  # the lower layer gives 1, 2, 3, 4
         whole = np.diff(np.asarray(y), axis=1, prepend=0)
         seen = whole / np.arange(1, 5)[None, :, None]
-    assert np.allclose(np.unique(seen.round(9)), [0, 1 / 0.75])
+    seen = seen.round(9)
+    assert np.allclose(np.unique(seen), [0, 1 / 0.75])
     assert abs(share(seen == 0) - 0.25) < 0.05
     same = (seen[:, :1] == seen).all()
     assert same if locked else not same
@@ -125,7 +126,7 @@ def test_recurrent_dropout_loses_no_memory(locked: bool) -> None:
     cell = stack(hidden=WIDE).layers[0]
     x = inputs(steps=5)
     drop = Regularizer(recurrent_dropout=0.25, locked=locked)
-    start = cases.jitter(jax.random.key(3), lstm_jax.zero_state(cell, (2,)))
+    start = cases.jitter(3, lstm_jax.zero_state(cell, (2,)))
     h, c = start
     drops = []
     for t in range(5):
@@ -149,7 +150,7 @@ def test_zoneout(which: str) -> None:
     cell = stack(hidden=WIDE).layers[0]
     x = inputs(steps=4)
     drop = Regularizer(**{f"zoneout_{which}": 0.25})
-    start = cases.jitter(jax.random.key(3), lstm_jax.zero_state(cell, (2,)))
+    start = cases.jitter(3, lstm_jax.zero_state(cell, (2,)))
     state, kept = start, []
     for t in range(4):
         clean, _ = lstm_jax.lstm_step(cell, state, x[:, t])
@@ -169,7 +170,7 @@ def test_zoneout_at_evaluation_is_its_expectation() -> None:
     cell = stack().layers[0]
     x = inputs()
     drop = Regularizer(zoneout_h=0.3, zoneout_c=0.2)
-    h, c = cases.jitter(jax.random.key(3), lstm_jax.zero_state(cell, (2,)))
+    h, c = cases.jitter(3, lstm_jax.zero_state(cell, (2,)))
     got, end = lstm_jax.apply(cell, x, (h, c), regularizer=drop.inference())
     for t in range(x.shape[1]):
         (h_new, c_new), _ = lstm_jax.lstm_step(cell, (h, c), x[:, t])
@@ -211,10 +212,8 @@ def test_rates_of_zero_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", cases.IMPLEMENTATIONS)
-@pytest.mark.parametrize("reverse", [False, True])
-def test_every_implementation_drops_the_same(name: str, reverse: bool) -> None:
-    params = stack(projection_size=4)
-    params = lstm_jax.Reverse(params) if reverse else params
+def test_every_implementation_drops_the_same(name: str) -> None:
+    params = lstm_jax.Reverse(stack(projection_size=4))
     x = inputs()
     drop = Regularizer(**KINDS["all"], locked=False)
 

@@ -40,7 +40,7 @@ def test_padding_never_matters(case: Case) -> None:
                 implementation=cases.IMPLEMENTATIONS[case.implementation],
             )
             out = run(params, x, state, **call.options)
-            return weighted(jax.random.key(5), out), out
+            return weighted(out), out
 
         return jax.grad(loss, (0, 1, 2), has_aux=True)(call.params, x, full_state(call))
 
@@ -76,11 +76,11 @@ def test_each_row_is_as_if_run_alone(structure: str) -> None:
 @pytest.mark.parametrize("starts", [[0, 3], [2, 5, 6], [4], []])
 def test_resets_are_segments_run_alone(starts: list[int], reverse: bool) -> None:
     """Rows of several lengths, resets beyond the length, in either direction."""
-    cell = cases.jitter(jax.random.key(1), lstm_jax.init_cell(jax.random.key(0), 3, 5))
+    cell = cases.jitter(1, lstm_jax.init_cell(jax.random.key(0), 3, 5))
     params = Reverse(cell) if reverse else cell
     x = jax.random.normal(jax.random.key(2), (4, 8, 3))
-    start = cases.jitter(jax.random.key(3), lstm_jax.zero_state(cell, (4,)))
-    fresh = cases.jitter(jax.random.key(4), lstm_jax.zero_state(cell))
+    start = cases.jitter(3, lstm_jax.zero_state(cell, (4,)))
+    fresh = cases.jitter(4, lstm_jax.zero_state(cell))
     lengths = np.array([8, 5, 4, 0])
     resets = np.zeros((4, 8), bool)
     resets[:, starts] = True
@@ -115,7 +115,7 @@ def test_a_reset_at_zero_does_nothing_backward() -> None:
 
 
 def test_outputs_of_reversal_stand_in_the_original_order() -> None:
-    cell = cases.jitter(jax.random.key(1), lstm_jax.init_cell(jax.random.key(0), 3, 5))
+    cell = cases.jitter(1, lstm_jax.init_cell(jax.random.key(0), 3, 5))
     x = jax.random.normal(jax.random.key(2), (2, 7, 3))
     y, state = lstm_jax.apply(Reverse(cell), x)
     turned, end = lstm_jax.apply(cell, x[:, ::-1])
@@ -143,7 +143,7 @@ def test_merges(merge: Any) -> None:
 @pytest.mark.parametrize("k", [1, 3, 4, 8, 100])
 def test_truncation_cuts_gradients_and_nothing_else(k: int, reverse: bool) -> None:
     """dy_t/dx_s is as before within a stretch of k steps and 0 across its ends."""
-    cell = cases.jitter(jax.random.key(1), lstm_jax.init_cell(jax.random.key(0), 2, 3))
+    cell = cases.jitter(1, lstm_jax.init_cell(jax.random.key(0), 2, 3))
     params = Reverse(cell) if reverse else cell
     x = jax.random.normal(jax.random.key(2), (8, 2))
     start = lstm_jax.zero_state(cell)
@@ -172,7 +172,7 @@ def test_degenerate_sizes(
     """No step, one step, no row, no batch axis, two of them: values and gradients."""
     params = lstm_jax.init(jax.random.key(0), 3, 5, bidirectional=True)
     x = jax.random.normal(jax.random.key(1), (*batch, steps, 3))
-    start = cases.jitter(jax.random.key(2), lstm_jax.zero_state(params, batch))
+    start = cases.jitter(2, lstm_jax.zero_state(params, batch))
     run = partial(lstm_jax.apply, implementation=cases.IMPLEMENTATIONS[implementation])
     more = {
         "lengths": jnp.full(batch, steps),
@@ -182,7 +182,7 @@ def test_degenerate_sizes(
 
     def loss(params: Any, x: Any, state: Any) -> Any:
         y, state = run(params, x, state, **more)
-        return weighted(jax.random.key(3), (y, state)), (y, state)
+        return weighted((y, state)), (y, state)
 
     gradient = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
     (dparams, dx, dstate), (y, end) = gradient(params, x, start)
@@ -285,6 +285,7 @@ def test_absent_gates_are_one_and_a_coupled_one_is_the_rest() -> None:
         params = lstm_jax.init_cell(jax.random.key(0), 3, 5, options=options)
         assert params.w_x.shape == (3, 15)
         assert (getattr(lstm_jax.activations(params, x), letter) == 1).all()
-    params = lstm_jax.init_cell(jax.random.key(0), 3, 5, **cases.OPTIONS["coupled"])
+    options = lstm_jax.CellOptions(coupled=True)
+    params = lstm_jax.init_cell(jax.random.key(0), 3, 5, options=options)
     inside = lstm_jax.activations(params, x)
     assert_same(inside.f, 1.0 - inside.i)

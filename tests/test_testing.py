@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""The reference against other libraries' cells; check_step on whole and broken steps."""
+"""The reference against other libraries' cells; check_step on all kinds of steps."""
 
 import itertools
 import sys
@@ -44,7 +44,7 @@ def test_two_steps_by_hand() -> None:
 
 
 def cell_and_input() -> tuple[LSTMParams, Any]:
-    cell = cases.jitter(KEY, lstm_jax.init_cell(KEY, I, H))
+    cell = cases.jitter(0, lstm_jax.init_cell(KEY, I, H))
     return cell, jax.random.normal(jax.random.key(1), (B, 7, I))
 
 
@@ -52,7 +52,7 @@ def cell_and_input() -> tuple[LSTMParams, Any]:
 def test_as_flax(kind: str) -> None:
     """Flax's cells, with the same weights gate by gate; its carry is (c, h)."""
     cell, x = cell_and_input()
-    start = cases.jitter(jax.random.key(2), lstm_jax.zero_state(cell, (B,)))
+    start = cases.jitter(2, lstm_jax.zero_state(cell, (B,)))
     weights: dict[str, Any] = {}
     for k, gate in enumerate("ifgo"):
         own = slice(k * H, (k + 1) * H)
@@ -72,8 +72,8 @@ def test_as_flax(kind: str) -> None:
 def test_the_reference_in_either_namespace() -> None:
     for option in cases.OPTIONS:
         made = lstm_jax.init_cell(KEY, I, H, **cases.OPTIONS[option])
-        cell = cases.jitter(KEY, made)
-        state = cases.jitter(jax.random.key(2), lstm_jax.zero_state(cell, (B,)))
+        cell = cases.jitter(0, made)
+        state = cases.jitter(2, lstm_jax.zero_state(cell, (B,)))
         x = jax.random.normal(jax.random.key(3), (B, I))
         got = reference_step(cell, state, x, xp=jnp)
         expected = reference_step(*jax.tree.map(np.asarray, (cell, state, x)))
@@ -84,7 +84,7 @@ def test_a_coupled_cell_is_a_whole_one() -> None:
     """f = 1 - σ(z) = σ(-z): the forget gate has the input gate's weights, negated."""
     options = CellOptions(coupled=True)
     made = lstm_jax.init_cell(KEY, I, H, options=options, peephole=True)
-    cell = cases.jitter(KEY, made)
+    cell = cases.jitter(0, made)
 
     def four(w: Any) -> Any:
         i, g, o = np.split(np.asarray(w), 3, -1)
@@ -103,9 +103,9 @@ def test_the_reference_refuses_what_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="no activation is named 'gelu'"):
         options = CellOptions(gate_activation="gelu")
         reference(cell.replace(options=options), x)
-    with pytest.raises(TypeError, match="params of kind dict are unknown"):
+    with pytest.raises(TypeError, match=r"must be LSTMParams.* got dict"):
         reference_row = {"w_x": x}
-        reference(lstm_jax.Stack((cell, reference_row)), x)  # type: ignore[arg-type]
+        reference(lstm_jax.Stack((cell, reference_row)), x)
 
 
 def lstm(params: Any, state: Any, x: Any) -> Any:
@@ -160,7 +160,7 @@ def test_whole_steps_pass(dtype: Any) -> None:
 @pytest.mark.parametrize("option", ["plain", "everything", "gate_norm_everything"])
 def test_this_library_passes(option: str) -> None:
     params = cases.STRUCTURES["stack"](KEY, I, cases.OPTIONS[option])
-    params = cases.jitter(KEY, params)
+    params = cases.jitter(0, params)
     state = lstm_jax.zero_state(params, (B,))
     assert check_step(lstm_jax.lstm_step, params, state, inputs())
 
@@ -261,40 +261,10 @@ def branches(params: Any, h: Any, x: Any) -> Any:
     return rnn(params, h, x if float(np.asarray(x).sum()) > -1e9 else -x)
 
 
-class TracesAgain:
-    """A static part of the state that grows with every call."""
-
-    def __call__(self, params: Any, state: Any, x: Any) -> Any:
-        h, y = rnn(params, state.h, x)
-        return Aged(h, state.age + 1), y
-
-
-@jax.tree_util.register_pytree_node_class
-class Aged:
-    """A state that carries its age outside of its arrays, equal whatever it is."""
-
-    def __init__(self, h: Any, age: Any) -> None:
-        self.h, self.age = h, age
-
-    def tree_flatten(self) -> Any:
-        return (self.h,), Age(self.age)
-
-    @classmethod
-    def tree_unflatten(cls, age: Any, leaves: Any) -> Any:
-        return cls(leaves[0], age.value)
-
-
-class Age:
-    """Equal to every other, but of a hash of its own: jit's cache misses it."""
-
-    def __init__(self, value: int) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Age)
-
-    def __hash__(self) -> int:
-        return hash(self.value)
+def forgets_its_dtype(params: Any, h: Any, x: Any) -> Any:
+    """A state of Python's numbers is weakly typed: jit takes it for another type."""
+    h = jnp.where(x @ params["w_x"] + h @ params["w_h"] > 0, 1.0, -1.0)
+    return h, h
 
 
 @partial(jax.custom_batching.custom_vmap)
@@ -311,7 +281,7 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
     "narrows": (narrows, "shapes and dtypes are kept", "float32"),
     "renames": (renames, "shapes and dtypes are kept", "'h'"),
     "averages": (averages_the_output, "shapes and dtypes are kept", "3 rows"),
-    "explodes": (explodes, "outputs are finite", "nan"),
+    "explodes": (explodes, "outputs are finite", "values of ['ys'] are not finite"),
     "remembers": (Remembers(), "causal", "Max absolute difference"),
     "over rows": (
         normalises_over_rows,
@@ -336,6 +306,7 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
         "forward mode is finite differences",
         "custom_vjp",
     ),
+    "weak": (forgets_its_dtype, "one trace", "traced 2 times"),
     "vmap": (through(odd_under_vmap), "vmap over parameters", "Max absolute"),
 }
 
@@ -343,7 +314,7 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_property_is_named_with_numbers(name: str) -> None:
     step, broken, numbers = BROKEN[name]
-    skip = ()
+    skip: tuple[str, ...] = ()
     if name == "vmap":  # custom_vmap has no derivative of its own to speak of
         skip = tuple(p for p in PROPERTIES if "finite differences" in p)
     with pytest.raises(AssertionError) as caught:
@@ -367,13 +338,6 @@ def test_each_property_finds_it_by_itself(step: Any, broken: str) -> None:
     skip = set(PROPERTIES) - {broken}
     with pytest.raises(AssertionError, match=f'"{broken}" is broken'):
         check_step(step, weights(gates=1), zeros(), inputs(), skip=skip)
-
-
-def test_a_step_that_is_traced_again() -> None:
-    at = weights(gates=1), Aged(zeros(), 0), inputs()
-    skip = set(PROPERTIES) - {"one trace"}
-    with pytest.raises(AssertionError, match='"one trace" is broken'):
-        check_step(TracesAgain(), *at, skip=skip)
 
 
 def test_what_is_skipped_is_not_checked() -> None:

@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 import lstm_jax
 from lstm_jax import Loop, LSTMState, Regularizer, Scan
 from tests import cases, jaxprs
-from tests.cases import DIRECTIONS, Case, full_state, weighted
+from tests.cases import Case, full_state, weighted
 from tests.compare import FLOAT64, assert_close
 
 IMPLEMENTATIONS = sorted(cases.IMPLEMENTATIONS)
@@ -40,7 +40,7 @@ def gradient_of(call: cases.Call, implementation: Any) -> Any:
             implementation=implementation,
             **more,
         )
-        return weighted(DIRECTIONS, out), out
+        return weighted(out), out
 
     return jax.grad(loss, (0, 1, 2), has_aux=True)
 
@@ -80,7 +80,7 @@ def test_remat(structure: str) -> None:
     f = gradient_of(call, None)
 
     def loss(*a: Any) -> Any:
-        return weighted(DIRECTIONS, f(*a)[1])
+        return weighted(f(*a)[1])
 
     again = jax.jit(jax.grad(jax.checkpoint(loss)))(*arguments(call))
     assert_close(again, jax.jit(jax.grad(loss))(*arguments(call)), FLOAT64)
@@ -89,9 +89,9 @@ def test_remat(structure: str) -> None:
 @pytest.mark.parametrize("containers", [tuple, list, LSTMState._make])
 def test_the_step_is_a_body_of_scan(containers: Any) -> None:
     params = lstm_jax.init(jax.random.key(0), 3, 5, num_layers=2, peephole=True)
-    params = cases.jitter(jax.random.key(1), params)
+    params = cases.jitter(1, params)
     xs = jax.random.normal(jax.random.key(2), (7, 2, 3))
-    start = cases.jitter(jax.random.key(3), lstm_jax.zero_state(params, (2,)))
+    start = cases.jitter(3, lstm_jax.zero_state(params, (2,)))
     y, expected = lstm_jax.apply(params, xs, start, time_major=True)
     given = tuple(containers(s) for s in start)
     end, ys = jax.lax.scan(partial(lstm_jax.lstm_step, params), given, xs)
@@ -124,7 +124,8 @@ def test_apply_is_a_body_of_an_outer_scan() -> None:
 @pytest.mark.parametrize("mesh_axes", [AxisType.Auto, AxisType.Explicit], ids=str)
 def test_on_a_mesh(name: str, mesh_axes: Any) -> None:
     """The batch over four devices: as on one, with types the compiler checks."""
-    case = Case("concat", "everything", "all", name, "none", "learned")
+    option = "everything" if name == "default" else "peephole"
+    case = Case("concat", option, "all", name, "none", "learned")
     call = cases.draw(case)
     batch = 8
     x = jax.random.normal(jax.random.key(7), (batch, 5, 3))
@@ -146,7 +147,8 @@ def test_on_a_mesh(name: str, mesh_axes: Any) -> None:
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_in_shard_map(name: str, given: bool) -> None:
     """With the check of varying axes on, as it is by default."""
-    case = Case("concat", "everything", "all", name, "none", "learned")
+    option = "everything" if name == "default" else "peephole"
+    case = Case("concat", option, "all", name, "none", "learned")
     call = cases.draw(case)
     x = jax.random.normal(jax.random.key(7), (8, 5, 3))
     lengths = jnp.array([0, 5, 3, 1, 4, 5, 2, 5])
@@ -212,7 +214,7 @@ SYMBOLIC = {
 def test_export_with_symbolic_sizes(name: str, reverse: bool) -> None:
     """Values and gradients for T below, at and above a chunk, from one program."""
     cell = lstm_jax.init_cell(jax.random.key(0), 3, 5, peephole=True)
-    cell = cases.jitter(jax.random.key(1), cell)
+    cell = cases.jitter(1, cell)
     params = lstm_jax.Reverse(cell) if reverse else cell
     leaves, shape = jax.tree.flatten(params)
 
@@ -308,7 +310,7 @@ np.savez("out.npz", *program.call(given["x"], given["lengths"]))
 def test_eager_calls_lower_once() -> None:
     lowered = []
 
-    def listener(event: str, duration: float, **kwargs: Any) -> None:
+    def listener(event: str, duration_secs: float, **kwargs: Any) -> None:
         if event.endswith("jaxpr_to_mlir_module_duration"):
             lowered.append(event)
 
@@ -332,6 +334,7 @@ def test_eager_calls_lower_once() -> None:
 
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_one_trace_a_shape(name: str) -> None:
+    chex.clear_trace_counter()
     params = lstm_jax.init(jax.random.key(0), 3, 5)
 
     @jax.jit
@@ -371,7 +374,8 @@ def test_the_program_does_not_grow_with_time(name: str) -> None:
         )
 
     window = max(implementation.window or 1, implementation.unroll, 4)
-    small = max(size(steps) for steps in range(1, 2 * window + 1))
+    # At 37, as at a large prime, no chunk of a third of the root divides T.
+    small = max(size(steps) for steps in (1, window, 2 * window - 1, 2 * window, 37))
     assert size(100_000) <= small
     assert size(99_991) <= small  # a prime: no chunk divides it
 
@@ -401,7 +405,8 @@ def temporaries(steps: int, checkpoint: Any, every_output: bool) -> int:
 
     x = jax.ShapeDtypeStruct((steps, 4, 16), jnp.float32)
     compiled = jax.jit(jax.grad(loss)).lower(params, x).compile()
-    return compiled.memory_analysis().temp_size_in_bytes
+    memory: Any = compiled.memory_analysis()
+    return memory.temp_size_in_bytes
 
 
 def test_checkpointing_saves_memory() -> None:

@@ -22,6 +22,7 @@ from lstm_jax._params import (
     SplitNorm,
     Stack,
     State,
+    mirror,
 )
 
 
@@ -173,24 +174,17 @@ def _row(
                 x, end = _row(layer, x, own, new, resets, reverse)
                 ends.append(end)
             return x, tuple(ends)
-    raise TypeError(f"reference: params of kind {type(params).__name__} are unknown.")
+    raise AssertionError("checked before")
 
 
 def _state(params: Params, given: Any, batch: tuple[int, ...]) -> Any:
     """A state that mirrors params, every leaf (*B, ...) in float64."""
 
-    def zeros(node: Any) -> Any:
-        match node:
-            case LSTMParams():
-                units = node.w_x.shape[1] // len(node.options.gates)
-                return LSTMState(np.zeros(node.w_h.shape[0]), np.zeros(units))
-            case Bidirectional(forward, backward):
-                return zeros(forward), zeros(backward)
-            case Stack(layers):
-                return tuple(map(zeros, layers))
-        return zeros(node.inner)
+    def zeros(cell: LSTMParams) -> LSTMState:
+        units = cell.w_x.shape[1] // len(cell.options.gates)
+        return LSTMState(np.zeros(cell.w_h.shape[0]), np.zeros(units))
 
-    blank, shape = jax.tree.flatten(zeros(params))
+    blank, shape = jax.tree.flatten(mirror(params, zeros))
     leaves = blank if given is None else jax.tree.leaves(given)
     wide = [
         np.broadcast_to(np.asarray(a, np.float64), (*batch, b.shape[0])).copy()

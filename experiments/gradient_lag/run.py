@@ -1,0 +1,319 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Measures gradient against lag, before and after training on recall."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from rich.progress import Progress
+
+from experiments import _figure, _seeds
+from experiments._results import table
+from experiments.gradient_lag.gradients import (
+    closed_form_error,
+    lstm_against_lag,
+    rnn_against_lag,
+)
+from experiments.gradient_lag.nets import Family, lstms, rnns
+
+TABLE_LAG = 100
+COLOURS = (
+    _figure.VERMILION,
+    _figure.ORANGE,
+    _figure.GREEN,
+    _figure.SKY,
+    _figure.BLUE,
+    _figure.PURPLE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What can be changed from the command line."""
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """One network each, side by side; of its start, its data and its loss."""
+    units: int = 64
+    """Units of the one layer."""
+    symbols: int = 8
+    """Width of the input: how many symbols there are to recall."""
+    batch_size: int = 16
+    """Sequences in a batch."""
+    steps: int = 201
+    """Steps of a measured sequence: lags from 0 to one less."""
+    train_steps: int = 50
+    """Steps of a training sequence."""
+    updates: int = 200
+    """Updates by Adam."""
+    learning_rate: float = 3e-3
+    """Step of Adam."""
+    clip: float = 1.0
+    """Highest norm of a gradient while training."""
+    stride: int = 5
+    """Every so manyeth lag is kept."""
+
+
+SMOKE = Settings(seeds=(0, 1), units=8, batch_size=4, train_steps=10, updates=5)
+
+
+class Readout(NamedTuple):
+    """A network with the linear layer that reads its last h."""
+
+    network: Any
+    w: jax.Array
+
+
+def recall(settings: Settings, steps: int, key: jax.Array) -> tuple[jax.Array, Any]:
+    """Sequences that begin with a symbol and go on with noise.
+
+    Returns:
+        x (steps, B, symbols): a one-hot vector, then N(0, 1); and the symbols (B,).
+    """
+    one, two = jax.random.split(key)
+    symbols = jax.random.randint(one, (settings.batch_size,), 0, settings.symbols)
+    first = jax.nn.one_hot(symbols, settings.symbols)[None]
+    noise = jax.random.normal(two, (steps - 1, *first.shape[1:]))
+    return jnp.concatenate([first, noise.astype(first.dtype)]), symbols
+
+
+def train(
+    settings: Settings, family: Family, network: Any, key: jax.Array
+) -> tuple[Any, jax.Array]:
+    """Trains one network to name the first symbol at the last step.
+
+    Returns:
+        The network, and the share of symbols named right over the last 20 updates.
+    """
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(settings.clip), optax.adam(settings.learning_rate)
+    )
+    one, two = jax.random.split(key)
+    w = jax.random.normal(one, (settings.units, settings.symbols))
+    readout = Readout(network, w * settings.units**-0.5)
+
+    def loss(readout: Readout, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
+        logits = family.last(readout.network, x) @ readout.w
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, y)
+        return entropy.mean(), jnp.mean(logits.argmax(-1) == y)
+
+    def update(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
+        readout, moments = state
+        x, y = recall(settings, settings.train_steps, key)
+        gradient, right = jax.grad(loss, has_aux=True)(readout, x, y)
+        step, moments = optimizer.update(gradient, moments, readout)
+        return (optax.apply_updates(readout, step), moments), right
+
+    state = readout, optimizer.init(readout)
+    keys = jax.random.split(two, settings.updates)
+    (readout, _), right = jax.lax.scan(update, state, keys)
+    return readout.network, right[-20:].mean()
+
+
+def widened(tree: Any) -> Any:
+    """The tree in float64: over 200 steps gradients leave the range of float32."""
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), tree)
+
+
+def measured(
+    settings: Settings, against_lag: Callable[..., Any], networks: Any
+) -> dict[str, Any]:
+    """What lag does to networks (starts, seeds), as lists of that shape."""
+
+    def one(network: Any, key: jax.Array) -> dict[str, jax.Array]:
+        data, loss = jax.random.split(key)
+        x, _ = recall(settings, settings.steps, data)
+        v = jax.random.normal(loss, (settings.units,))
+        found = against_lag(network, x.astype(v.dtype), v)
+        return {k: a[:: settings.stride] if a.ndim else a for k, a in found.items()}
+
+    with jax.enable_x64(True):
+        seeds = jax.vmap(one)
+        results = jax.jit(jax.vmap(seeds, (0, None)))(
+            widened(networks), _seeds.keys(settings.seeds, 2)
+        )
+        return jax.tree.map(lambda a: np.asarray(a).tolist(), results)
+
+
+def study(
+    settings: Settings,
+    family: Family,
+    against_lag: Callable[..., Any],
+    advance: Callable[[str], None],
+) -> tuple[dict[str, Any], Any]:
+    """Measures all starts of a family, trains them, and measures again.
+
+    Returns:
+        Results by the name of the start; and the untrained networks (starts, seeds).
+    """
+    with jax.enable_x64(False):
+        starts = _seeds.keys(settings.seeds, 0)
+        networks = _seeds.stack(
+            [_seeds.draw(init, starts) for init in family.starts.values()]
+        )
+        advance("at the start")
+        before = measured(settings, against_lag, networks)
+        advance("training")
+        seeds = jax.vmap(partial(train, settings, family))
+        trained, right = jax.jit(jax.vmap(seeds, (0, None)))(
+            networks, _seeds.keys(settings.seeds, 1)
+        )
+        jax.block_until_ready(right)
+        advance("after training")
+        after = measured(settings, against_lag, trained)
+    results = {
+        name: {
+            "untrained": {key: value[n] for key, value in before.items()},
+            "trained": {key: value[n] for key, value in after.items()},
+            "accuracy": right[n].tolist(),
+        }
+        for n, name in enumerate(family.starts)
+    }
+    return results, networks
+
+
+def run(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Measures plain RNNs and LSTMs."""
+    task = progress.add_task("gradient_lag", total=6, note="")
+
+    def advance(family: str, note: str) -> None:
+        progress.update(task, advance=1, note=f"{family}: {note}")
+
+    inputs, units = settings.symbols, settings.units
+    rnn_results, _ = study(
+        settings, rnns(inputs, units), rnn_against_lag, partial(advance, "RNN")
+    )
+    family = lstms(inputs, units, settings.train_steps)
+    lstm_results, networks = study(
+        settings, family, lstm_against_lag, partial(advance, "LSTM")
+    )
+    with jax.enable_x64(True):
+        key = jax.random.key(settings.seeds[0])
+        x = jax.random.normal(key, (settings.steps, settings.batch_size, inputs))
+        v = jax.random.normal(jax.random.fold_in(key, 1), (units,))
+        error = jax.jit(jax.vmap(jax.vmap(lambda p: closed_form_error(p, x, v))))
+        worst = float(error(widened(networks)).max())
+    return {
+        "closed_form_error": worst,
+        "lags": list(range(0, settings.steps, settings.stride)),
+        "lstm": lstm_results,
+        "rnn": rnn_results,
+        "symbols_by_chance": 1 / settings.symbols,
+    }
+
+
+def _bias(name: str) -> float | None:
+    """The bias of a start that has the same for all units."""
+    return float(name.split()[-1]) if name.startswith("forget bias") else None
+
+
+def _at(results: dict[str, Any], when: str, what: str, n: int) -> str:
+    """The median over the seeds at the n-th lag."""
+    if what not in results[when]:
+        return ""
+    return f"{np.median(np.asarray(results[when][what])[:, n]):.1e}"
+
+
+def tables(document: dict[str, Any]) -> str:
+    """Renders gradients at one lag, before and after training."""
+    results = document["results"]
+    n = results["lags"].index(TABLE_LAG)
+    header = (
+        f"gradient at lag {TABLE_LAG} over that at lag 0",
+        "∂L/∂h",
+        "∂L/∂c",
+        "by the cell path",
+        "σ(b_f)^k",
+        "trained: ∂L/∂h",
+        "∂L/∂c",
+        "by the cell path",
+        "recall",
+    )
+    rows = []
+    for kind in ("rnn", "lstm"):
+        for name, found in results[kind].items():
+            bias = _bias(name)
+            kept = None if bias is None else (1 + np.exp(-bias)) ** -TABLE_LAG
+            rows.append(
+                (
+                    f"{kind.upper()}, {name}",
+                    *(_at(found, "untrained", what, n) for what in ("h", "c", "path")),
+                    "" if kept is None else f"{kept:.1e}",
+                    *(_at(found, "trained", what, n) for what in ("h", "c", "path")),
+                    f"{np.median(found['accuracy']):.2f}",
+                )
+            )
+    chance = results["symbols_by_chance"]
+    worst = results["closed_form_error"]
+    return (
+        table(header, rows)
+        + f"\nMedians of {len(document['settings']['seeds'])} seeds. Recall by chance: "
+        f"{chance:.3f}. Largest relative deviation of the cell path from σ(b_f)^k "
+        f"where the gates see their biases alone, over all lags, units and networks: "
+        f"{worst:.1e}.\n"
+    )
+
+
+def _lines(
+    axes: Any, lags: Any, results: dict[str, Any], when: str, what: str
+) -> dict[str, tuple[float, str]]:
+    """Draws the median of each start with the range of its seeds; gives the ends."""
+    ends = {}
+    for (name, found), colour in zip(results.items(), COLOURS, strict=False):
+        curves = np.asarray(found[when][what])
+        middle = np.median(curves, 0)
+        axes.fill_between(
+            lags, curves.min(0), curves.max(0), color=colour, alpha=0.15, linewidth=0
+        )
+        axes.plot(lags, middle, color=colour)
+        ends[name] = float(middle[-1]), colour
+    return ends
+
+
+FLOOR, CEILING = 1e-30, 1e10
+
+
+def draw(document: dict[str, Any], folder: Path) -> None:
+    """Draws gradient against lag: before training above, after it below."""
+    results = document["results"]
+    lags = np.asarray(results["lags"])
+    panels = (
+        ("rnn", "h", "RNN: |∂L/∂h|"),
+        ("lstm", "h", "LSTM: |∂L/∂h|"),
+        ("lstm", "c", "LSTM: |∂L/∂c|"),
+        ("lstm", "path", "LSTM: by the cell path alone"),
+    )
+    with _figure.saved(folder / "gradient_lag.png", 15, 7) as figure:
+        grid = figure.subplots(2, len(panels), sharex=True, sharey=True)
+        for row, when in zip(grid, ("untrained", "trained"), strict=True):
+            for axes, (kind, what, title) in zip(row, panels, strict=True):
+                axes.set_yscale("log")
+                axes.set_ylim(FLOOR, CEILING)
+                ends = _lines(axes, lags, results[kind], when, what)
+                if what == "path" and when == "untrained":
+                    for name in results[kind]:
+                        bias = _bias(name)
+                        if bias is not None:
+                            line = (1 + np.exp(-bias)) ** -lags.astype(float)
+                            axes.plot(lags, line, color="black", ls=":", lw=1.2)
+                    axes.plot([], [], color="black", ls=":", lw=1.2, label="σ(b_f)^k")
+                    axes.legend(loc="upper left", frameon=False)
+                _name_ends(axes, float(lags[-1]), ends)
+                axes.set_title(title if when == "untrained" else "")
+            row[0].set_ylabel(f"{when}\nrelative to lag 0")
+        for axes in grid[-1]:
+            axes.set_xlabel("lag k, steps")
+
+
+def _name_ends(axes: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
+    """Writes names at the ends of lines, moved apart where they would overlap."""
+    logs = np.log10([np.clip(y, FLOOR, CEILING) for y, _ in ends.values()])
+    heights = 10.0 ** _figure.apart(logs, 2.2)
+    for height, (name, (_, colour)) in zip(heights, ends.items(), strict=True):
+        short = name.removeprefix("forget ")
+        _figure.label(axes, x, float(height), short, colour)
