@@ -8,10 +8,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from lstm_jax import _checks
-from lstm_jax._cell import Noise, advance, cast, project, result_dtype
+from lstm_jax._cell import Noise, advance, cast, project, result_dtype, wide
 from lstm_jax._implementations import Implementation, Scan
 from lstm_jax._params import (
     Activations,
@@ -27,13 +26,14 @@ from lstm_jax._params import (
 )
 from lstm_jax._recurrence import Driven
 from lstm_jax._regularize import (
+    MEMBERS,
     Regularizer,
     drop_between,
     drop_input,
     drop_weights,
     layer_noise,
 )
-from lstm_jax._scan import controls, guarded, select
+from lstm_jax._scan import array, controls, guarded, select
 from lstm_jax._types import typed, vary_alike, zeros
 
 # (layer, x, driven, reverse) -> what a layer gives: its output and its part of the tree
@@ -96,7 +96,7 @@ def _cell(
     key: Any,
 ) -> tuple[jax.Array, Any]:
     """One layer in one direction."""
-    like = _entering(cell, x)
+    like = _entering(cast(cell, x.dtype), x)
     noise = Noise(), Noise()
     if run.regularizer is not None:
         noise = layer_noise(run.regularizer, cell, x.shape[0], like, key)
@@ -117,7 +117,8 @@ def _part(tree: Any, k: int) -> Any:
 
 
 def _fold(key: Any, k: int) -> Any:
-    return None if key is None else jax.random.fold_in(key, k)
+    """The key of the k-th member of a structure."""
+    return None if key is None else jax.random.fold_in(key, MEMBERS + k)
 
 
 def _network(
@@ -219,8 +220,8 @@ def _over_time(
     truncate: int | None = None,
 ) -> tuple[jax.Array, Any]:
     """What `apply` and `activations` share: dtypes, layout and padding."""
-    params, x, state, lengths, resets, reset_state = vary_alike(
-        (params, x, state, lengths, resets, reset_state)
+    params, x, state, lengths, resets, reset_state, key = vary_alike(
+        (params, x, state, lengths, resets, reset_state, key)
     )
     dtype = result_dtype(params, x)
     x = _scan_order(jnp.asarray(x, dtype), time_major, 1)
@@ -232,7 +233,8 @@ def _over_time(
     if regularizer is not None:
         x = drop_input(regularizer, x, key)
     run = _Run(layer, lengths, resets, truncate, regularizer)
-    y, out = _network(run, _cast(params, dtype), x, state, reset_state, False, key)
+    ready = _cast(params, wide(dtype))
+    y, out = _network(run, ready, x, state, reset_state, False, key)
     return _given_order(y, time_major), out
 
 
@@ -311,7 +313,7 @@ def apply(
         Hochreiter, Schmidhuber 1997, Long Short-Term Memory. Gers et al. 2000,
         Learning to Forget.
     """
-    x, lengths, resets = map(_array, (x, lengths, resets))
+    x, lengths, resets = map(array, (x, lengths, resets))
     given = dict(
         lengths=lengths,
         resets=resets,
@@ -326,17 +328,13 @@ def apply(
     return _apply(params, x, state, implementation=_choose(implementation)[0], **given)
 
 
-def _array(value: Any) -> Any:
-    """An array for what has no dtype of its own, as a list of numbers."""
-    return value if value is None or hasattr(value, "dtype") else np.asarray(value)
-
-
 @partial(jax.jit, static_argnames=("time_major",))
 def _activations(params: Params, x: Any, state: Any, **call: Any) -> Any:
     def layer(driven: Driven, reverse: bool) -> tuple[jax.Array, Activations]:
+        cell = cast(driven.cell, driven.x.dtype)
+
         def step(state: LSTMState, x: jax.Array) -> tuple[LSTMState, Activations]:
-            zx = project(driven.cell, x)
-            state, _, inside = advance(driven.cell, zx, state)
+            state, _, inside = advance(cell, project(cell, x), state)
             return state, Activations(*inside[:5], h=state.h)
 
         body = guarded(step, driven.reset_state)
@@ -384,7 +382,7 @@ def activations(
         >>> bool(jax.numpy.all(inside.f > 0.5))  # the forget bias is 1
         True
     """
-    x, lengths, resets = map(_array, (x, lengths, resets))
+    x, lengths, resets = map(array, (x, lengths, resets))
     given = dict(
         lengths=lengths, resets=resets, reset_state=reset_state, time_major=time_major
     )
@@ -453,7 +451,7 @@ def lstm_step(params: Params, state: State, x: Any) -> tuple[State, jax.Array]:
     References:
         As `apply`.
     """
-    x = _array(x)
+    x = array(x)
     _checks.step("lstm_step", params, state, x)
     dtype = result_dtype(params, x)
     ready = _cast(params, dtype)
@@ -540,7 +538,7 @@ def explain(
         >>> plan.implementation
         Scan(unroll=1, window=None, checkpoint=None)
     """
-    x, lengths, resets = map(_array, (x, lengths, resets))
+    x, lengths, resets = map(array, (x, lengths, resets))
     _checks.sequence(
         "explain",
         params,

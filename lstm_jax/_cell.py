@@ -8,7 +8,7 @@
     zoneout    between the old state and the new
 
 Every function takes one step or a whole sequence: only the last axis has a meaning.
-`cell` is an `LSTMParams` that `cast` has made ready.
+`cell` is an `LSTMParams` that `cast` has made ready for the dtype of x.
 """
 
 from collections.abc import Callable

@@ -28,6 +28,7 @@ from lstm_jax._params import (
 )
 from lstm_jax._regularize import Regularizer
 
+SHAPES_SUFFICE = ("explain",)  # all others compute
 MERGES = ("concat", "sum", "mul", "ave")
 
 
@@ -61,6 +62,20 @@ def _floating(call: str, name: str, value: Any, fix: str = "") -> None:
         raise TypeError(f"{call}: {name} must be an array; got {_name(value)}.{fix}")
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"{call}: {name} must have a floating dtype; got {dtype}.{fix}")
+    if isinstance(value, jax.ShapeDtypeStruct) and call not in SHAPES_SUFFICE:
+        raise TypeError(
+            f"{call}: {name} must be an array; got a ShapeDtypeStruct, which has no "
+            "values. Under jax.eval_shape it would do."
+        )
+
+
+def _is_key(value: Any) -> bool:
+    return jnp.issubdtype(getattr(value, "dtype", float), jax.dtypes.prng_key)
+
+
+def _is_raw_key(value: Any) -> bool:
+    """A key of the older kind: a vector of uint32."""
+    return getattr(value, "dtype", None) == jnp.uint32 and value.ndim == 1
 
 
 def _options(call: str, path: str, options: Any) -> None:
@@ -84,9 +99,11 @@ def _options(call: str, path: str, options: Any) -> None:
         )
     for field in ("clip", "cell_clip"):
         bound = getattr(options, field)
-        if bound is not None and not bound > 0:
+        number = isinstance(bound, int | float) and bound > 0
+        if bound is not None and not number:
             raise ValueError(
-                f"{call}: {path}.options.{field} must be positive or None; got {bound}."
+                f"{call}: {path}.options.{field} must be positive or None; got "
+                f"{bound!r}."
             )
 
 
@@ -344,7 +361,7 @@ def _cell_state(
             )
 
 
-def _integers(call: str, lengths: Any, layout: Layout) -> None:
+def _integers(call: str, lengths: Any, layout: Layout, source: str = "x") -> None:
     """Checks lengths: dtype, shape, and range where they are concrete."""
     dtype = getattr(lengths, "dtype", None)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
@@ -353,7 +370,8 @@ def _integers(call: str, lengths: Any, layout: Layout) -> None:
     if tuple(lengths.shape) != layout.batch:
         turned = layout.swapped is not None and tuple(lengths.shape) == layout.swapped
         raise ValueError(
-            f"{call}: lengths must have shape {layout.batch}, the batch axes of x; got "
+            f"{call}: lengths must have shape {layout.batch}, the batch axes of "
+            f"{source}; got "
             f"{tuple(lengths.shape)}." + (layout.hint if turned else "")
         )
     concrete = isinstance(lengths, np.ndarray) or (
@@ -366,8 +384,8 @@ def _integers(call: str, lengths: Any, layout: Layout) -> None:
         low, high = int(values.min()), int(values.max())
         if low < 0 or high > layout.steps:
             raise ValueError(
-                f"{call}: lengths must lie in [0, T] with T={layout.steps} (from x); "
-                f"got values from {low} to {high}."
+                f"{call}: lengths must lie in [0, T] with T={layout.steps} (from "
+                f"{source}); got values from {low} to {high}."
             )
 
 
@@ -497,10 +515,15 @@ def _regularizer(call: str, regularizer: Any, key: Any) -> None:
         "weight_drop",
     ):
         rate = getattr(regularizer, name)
-        if not 0 <= rate < 1:
+        if isinstance(rate, jax.core.Tracer) or not 0 <= rate < 1:
             raise ValueError(
                 f"{call}: regularizer.{name} must lie in [0, 1); got {rate}."
             )
+    if key is not None and not (_is_key(key) or _is_raw_key(key)):
+        raise TypeError(
+            f"{call}: key must be a JAX random key, as jax.random.key(seed) makes; got "
+            f"{key!r}."
+        )
     if key is None and not regularizer.deterministic:
         raise ValueError(
             f"{call}: regularizer needs a key; pass key=jax.random.key(...), or "
@@ -529,7 +552,7 @@ def steps(
     if lengths is not None:
         if batch is None:
             batch = tuple(getattr(lengths, "shape", ()))
-        _integers(call, lengths, Layout(total, batch, None, ""))
+        _integers(call, lengths, Layout(total, batch, None, ""), "xs")
     for path, a in leaves:
         where = f"xs{jax.tree_util.keystr(path)}"
         _leading(call, where, a, (total, *(batch or ())), "T of the first leaf and *B")
@@ -537,6 +560,12 @@ def steps(
         for path, a in jax.tree_util.tree_leaves_with_path(state_):
             where = f"state{jax.tree_util.keystr(path)}"
             _leading(call, where, a, batch, "*B of lengths or resets")
+    keys = [a for a in jax.tree.leaves(state_) if _is_key(a)]
+    if resets is not None and reset_state is None and keys:
+        raise ValueError(
+            f"{call}: reset_state must be given where the state holds random keys, "
+            "which have no zero; got None."
+        )
     if reset_state is not None:
         if resets is None:
             raise ValueError(f"{call}: reset_state has no effect without resets.")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax._cell import advance, project
+from lstm_jax._cell import advance, cast, project
 from lstm_jax._params import LSTMState
 from lstm_jax._recurrence import Course, Driven, joined, recurrence
 from lstm_jax._scan import Body, chunked, guarded, length
@@ -77,9 +77,13 @@ class Scan:
 
         def run(state: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
             (x, stepped), controls = xs
+            # Cast inside: the sum of the segments' gradients is a wide one.
+            cell = cast(driven.cell, x.dtype)
             return recurrence(
                 course,
-                driven._replace(x=x, stepped=stepped, controls=controls, state=state),
+                Driven(
+                    cell, x, driven.fixed, stepped, state, driven.reset_state, controls
+                ),
             )
 
         xs = (driven.x, driven.stepped), driven.controls
@@ -118,7 +122,8 @@ class Loop:
         def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
             x, stepped = inputs
             noise = joined(driven.fixed, stepped)
-            state, _, _ = advance(driven.cell, project(driven.cell, x), state, noise)
+            cell = cast(driven.cell, x.dtype)  # here, so that gradients add up wide
+            state, _, _ = advance(cell, project(cell, x), state, noise)
             return state, state.h
 
         body = guarded(step, driven.reset_state)

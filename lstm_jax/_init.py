@@ -115,6 +115,8 @@ def init_cell(
     width = units
     if projection_size is not None:
         width = _size(call, "projection_size", projection_size)
+    if not isinstance(options, CellOptions):
+        raise TypeError(f"{call}: options must be CellOptions; got {options!r}.")
     gates = options.gates
     columns = units * len(gates)
     keys = jax.random.split(key, 2 * len(gates) + 2)
@@ -190,6 +192,10 @@ def init(
     else:
         count = 1 if num_layers is None else _size("init", "num_layers", num_layers)
         sizes = [hidden_size] * count
+    if merge not in _checks.MERGES:
+        raise ValueError(
+            f"init: merge must be one of {', '.join(_checks.MERGES)}; got {merge!r}."
+        )
     layers: list[Any] = []
     width = input_size
     for own, units in zip(jax.random.split(key, len(sizes)), sizes, strict=True):
@@ -212,6 +218,10 @@ def zero_state(
 ) -> State:
     """The state of zeros that mirrors params.
 
+    On a mesh with explicit axes and inside `shard_map` a carry has a type of its own;
+    there, `apply(params, xs[:0], time_major=True)[1]` is a state of zeros with the type
+    that `lstm_step` gives.
+
     Args:
         params: parameters of any kind.
         batch_shape: *B.
@@ -229,6 +239,11 @@ def zero_state(
         (2, (7, 5))
     """
     dtype = result_dtype(params) if dtype is None else jnp.dtype(dtype)
+    if not isinstance(batch_shape, Sequence):
+        raise TypeError(
+            "zero_state: batch_shape must be a tuple of sizes, such as (4,); got "
+            f"{batch_shape!r}."
+        )
     batch = tuple(batch_shape)
 
     def zeros(cell: LSTMParams) -> LSTMState:

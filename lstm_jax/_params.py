@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import flax.struct
 import jax
+import numpy as np
 
 # A leaf is an array in use, and anything JAX puts in its place: a tracer, a
 # ShapeDtypeStruct, a sharding, None. Constructors therefore never validate.
@@ -20,6 +21,13 @@ Leaf: TypeAlias = Any
 Params: TypeAlias = "LSTMParams | Stack | Bidirectional | Reverse | Residual"
 State: TypeAlias = Any  # a tree of (h, c) pairs that mirrors the parameters
 Merge: TypeAlias = Literal["concat", "sum", "mul", "ave"]
+
+
+def _plain_numbers(record: Any, *fields: str) -> None:
+    for field in fields:
+        value = getattr(record, field)
+        if isinstance(value, np.generic):
+            object.__setattr__(record, field, value.item())
 
 
 class LSTMState(NamedTuple):
@@ -63,6 +71,10 @@ class Activation:
     alpha: float | None = None
     beta: float | None = None
 
+    def __post_init__(self) -> None:
+        """Turns NumPy's numbers into Python's, which are static and fit for JSON."""
+        _plain_numbers(self, "alpha", "beta")
+
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +114,7 @@ class CellOptions:
             value = getattr(self, field)
             if isinstance(value, str):
                 object.__setattr__(self, field, Activation(value))
+        _plain_numbers(self, "clip", "cell_clip")
 
     @property
     def gates(self) -> str:
@@ -138,6 +151,10 @@ class SplitNorm(flax.struct.PyTreeNode):
     bias_c: Leaf = None
     eps: float = flax.struct.field(pytree_node=False, default=1e-5)
 
+    def __post_init__(self) -> None:
+        """As `CellOptions`."""
+        _plain_numbers(self, "eps")
+
 
 class GateNorm(flax.struct.PyTreeNode):
     """Layer norm of every gate's whole pre-activation, as LiteRT has it.
@@ -154,6 +171,10 @@ class GateNorm(flax.struct.PyTreeNode):
 
     gain: Leaf = None
     eps: float = flax.struct.field(pytree_node=False, default=1e-8)
+
+    def __post_init__(self) -> None:
+        """As `CellOptions`."""
+        _plain_numbers(self, "eps")
 
 
 Norm: TypeAlias = SplitNorm | GateNorm
@@ -186,10 +207,16 @@ class Stack(flax.struct.PyTreeNode):
     """Layers one above the other; each reads what the one below gives.
 
     Attributes:
-        layers: tuple of parameters of any kind. The state is a tuple of theirs.
+        layers: tuple of parameters of any kind; a list becomes one. The state is a
+            tuple of theirs.
     """
 
     layers: Sequence[Any]
+
+    def __post_init__(self) -> None:
+        """Makes a list a tuple, so that one network has one structure."""
+        if isinstance(self.layers, list):
+            object.__setattr__(self, "layers", tuple(self.layers))
 
 
 class Bidirectional(flax.struct.PyTreeNode):

@@ -64,7 +64,7 @@ class Driven(NamedTuple):
     """All that enters the recurrence.
 
     Attributes:
-        cell: the layer, made ready by `cast`.
+        cell: the layer; what runs the recurrence has `cast` it to the dtype of x.
         x: (T, *B, I).
         fixed: masks that are the same at all steps.
         stepped: masks of every step, each with a leading T.

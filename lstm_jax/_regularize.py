@@ -15,6 +15,7 @@ from lstm_jax._types import typed
 
 # What a layer's key is folded with, so that its masks differ from one another.
 _INPUT, _BETWEEN, _CANDIDATE, _ZONEOUT_H, _ZONEOUT_C, _WEIGHT = range(6)
+MEMBERS = 16  # from here on, the keys of a structure's members
 
 
 @jax.tree_util.register_static

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+
+from lstm_jax._types import extended
 
 Body = Callable[[Any, Any], tuple[Any, Any]]  # what lax.scan takes
 
@@ -57,6 +60,14 @@ def controls(
     return Controls(valid, entering(resets), entering(cut))
 
 
+def array(value: Any) -> Any:
+    """An array for what has no dtype of its own, as a list of numbers or of tracers."""
+    if value is None or hasattr(value, "dtype"):
+        return value
+    traced = any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves(value))
+    return (jnp if traced else np).asarray(value)
+
+
 def select(mask: jax.Array, a: Any, b: Any) -> Any:
     """`where` over trees, with the mask on the leading axes of every leaf."""
 
@@ -67,8 +78,8 @@ def select(mask: jax.Array, a: Any, b: Any) -> Any:
 
 
 def blank(tree: Any) -> Any:
-    """Zeros of the same types."""
-    return jax.tree.map(jnp.zeros_like, tree)
+    """Zeros of the same types; random keys, which have no zero, stay."""
+    return jax.tree.map(lambda a: a if extended(a) else jnp.zeros_like(a), tree)
 
 
 def guarded(

@@ -21,6 +21,11 @@ def _varying(a: Any) -> frozenset[Any]:
     return getattr(manual, "varying", getattr(manual, "vma", frozenset()))
 
 
+def extended(a: Any) -> bool:
+    """Whether an array is of random keys, which have no zero and no sum."""
+    return bool(jnp.issubdtype(jax.typeof(a).dtype, jax.dtypes.extended))
+
+
 def vary_alike(tree: Tree) -> Tree:
     """Makes every array of a tree vary over the axes that any of them varies over.
 
@@ -50,6 +55,8 @@ def zeros(like: Any, dtype: Any = None) -> jax.Array:
 def typed(value: Any, like: Any) -> jax.Array:
     """`value` with the shape (by broadcasting) and mesh type of `like`."""
     value = jnp.broadcast_to(value, like.shape)
+    if extended(value):
+        return value
     blank = zeros(like, value.dtype)
     kind = jax.typeof(blank)
     if not _varying(blank) and not any(kind.sharding.spec):

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from lstm_jax import _checks
 from lstm_jax._implementations import Implementation, Scan
-from lstm_jax._scan import blank, controls, guarded, length, select
-from lstm_jax._types import typed, vary_alike
+from lstm_jax._scan import array, blank, controls, guarded, length, select
+from lstm_jax._types import extended, typed, vary_alike
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
@@ -26,7 +26,7 @@ def unroll(
     reset_state: Any = None,
     reverse: bool = False,
     truncate: int | None = None,
-    implementation: Implementation = Scan(),
+    implementation: Implementation | None = None,
 ) -> tuple[Any, Any]:
     """Unrolls any step function over time, differentiated by JAX.
 
@@ -42,14 +42,14 @@ def unroll(
             shapes and dtypes.
         params: whatever the step wants.
         state: tree that enters first; with lengths or resets each leaf is (*B, …).
-        xs: tree of (T, *B, …).
+        xs: tree of (T, *B, …); random keys may be among its leaves, one a step.
         lengths: (*B,) integers: from there on the state stays, ys is zero, and the step
             is given x = 0, where it must be finite, its derivative included.
         resets: (T, *B) booleans: True where a new sequence begins.
         reset_state: tree like the state with which it begins; zeros if None.
         reverse: from the last valid step to the first; ys in the order of xs.
         truncate: no gradient passes the state across t = k, 2k, 3k, …
-        implementation: `Scan(...)` or `Loop()`.
+        implementation: `Scan(...)` or `Loop()`; None for `Scan()`.
 
     Returns:
         The state after the step that is processed last, and the tree of ys (T, …).
@@ -68,6 +68,8 @@ def unroll(
         [1.0, 1.5, 1.75, 1.875]
     """
     call = "unroll"
+    implementation = Scan() if implementation is None else implementation
+    lengths, resets = map(array, (lengths, resets))
     _checks.steps(call, xs, state, lengths, resets, reset_state, truncate)
     _checks.implementation(call, implementation, length(xs), foreign=True)
     params, state, xs, lengths, resets, reset_state = vary_alike(
@@ -83,9 +85,12 @@ def unroll(
         return step(params, state, x)
 
     # A sum over time has the type of one step, even where there is none.
-    first = jax.eval_shape(
-        lambda xs: jax.tree.map(lambda a: a.sum(0, dtype=a.dtype), xs), xs
-    )
+    def one_step(a: jax.Array) -> Any:
+        if extended(a):
+            return jax.ShapeDtypeStruct(a.shape[1:], a.dtype)
+        return jax.eval_shape(lambda a: a.sum(0, dtype=a.dtype), a)
+
+    first = jax.tree.map(one_step, xs)
     after, _ = jax.eval_shape(own, state, first)
     _checks.kept(call, state, after)
     state = jax.tree.map(typed, state, after)

@@ -54,6 +54,16 @@ def test_float64(case: Case) -> None:
     check(cases.draw(case), cases.IMPLEMENTATIONS[case.implementation], FLOAT64)
 
 
+IN_FLOAT32 = [case for case in cases.CASES[::3] if "norm" not in case.option]
+
+
+@pytest.mark.parametrize("case", IN_FLOAT32, ids=lambda case: case.id)
+def test_float32(case: Case) -> None:
+    """A third of the table; norms are compared in test_precision."""
+    call = cases.draw(case, dtype=jnp.float32)
+    check(call, cases.IMPLEMENTATIONS[case.implementation], FLOAT32)
+
+
 @hypothesis.settings(max_examples=8)
 @hypothesis.given(
     case=st.builds(

@@ -146,7 +146,11 @@ def test_every_difference_is_named() -> None:
         lstm_jax.check_config(lstm_jax.Reverse(one), lstm_jax.config(one))
 
 
-@pytest.mark.parametrize("name", [f"{s}-everything" for s in cases.STRUCTURES])
+@pytest.mark.parametrize(
+    "name",
+    [f"{s}-everything" for s in cases.STRUCTURES]
+    + ["cell-gate_norm_everything", "stack-clips_activations_d"],
+)
 def test_optax_updates_any_params(name: str) -> None:
     """Whole, and masked: what is masked stays bit for bit."""
     params = make(name)
@@ -177,3 +181,25 @@ def test_optax_updates_any_params(name: str) -> None:
         assert loss(new) < loss(params)
     for a, b in zip(jax.tree.leaves(new), jax.tree.leaves(params), strict=True):
         assert (np.asarray(a) == np.asarray(b)).all() == (a.ndim != 2)
+
+
+def test_numbers_of_numpy_and_lists_of_layers_are_as_pythons() -> None:
+    """What is static is Python's, so that the same network has the same structure."""
+    one, two = (
+        lstm_jax.init_cell(
+            jax.random.key(0),
+            3,
+            5,
+            norm=lstm_jax.GateNorm(eps=number(0.5)),
+            options=CellOptions(
+                clip=number(3),
+                cell_clip=number(2),
+                gate_activation=Activation("hard_sigmoid", number(0.25), number(0.5)),
+            ),
+        )
+        for number in (float, np.float32)
+    )
+    assert jax.tree.structure(one) == jax.tree.structure(two)
+    text = json.dumps(lstm_jax.config(lstm_jax.Stack([two])))
+    template = lstm_jax.from_config(json.loads(text))
+    assert jax.tree.structure(template) == jax.tree.structure(lstm_jax.Stack((one,)))

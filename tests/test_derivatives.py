@@ -1,10 +1,12 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Every mode of differentiation, and the one product for dW_h."""
 
+import itertools
 from functools import partial
 from typing import Any
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import pytest
 
@@ -94,26 +96,38 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.__name__)
-@pytest.mark.parametrize("case", SECOND_ORDER, ids=lambda case: case.id)
-def test_mode(mode: Any, case: Case) -> None:
+def rows() -> list[Any]:
+    """Every mode with the first cases; every option with two modes of second order."""
+    every = [(case, mode) for case in SECOND_ORDER[:3] for mode in MODES]
+    turns = itertools.cycle(MODES[2:])
+    for case in SECOND_ORDER[3:]:
+        every += [(case, next(turns)), (case, next(turns))]
+    missing = set(cases.OPTIONS) - {case.option for case in SECOND_ORDER}
+    for option in sorted(missing):
+        case = Case("cell", option, "all", "default", "three", "given")
+        every += [(case, next(turns))]
+        next(turns)
+    assert {case.option for case, _ in every} == set(cases.OPTIONS)
+    return [pytest.param(c, m, id=f"{m.__name__}-{c.id}") for c, m in every]
+
+
+@pytest.mark.parametrize("case, mode", rows())
+def test_mode(case: Case, mode: Any) -> None:
     ours, oracle, point = losses(case)
     got, expected = (jax.jit(partial(mode, f))(point) for f in (ours, oracle))
     assert_close(got, expected, BOUND, f"{mode.__name__} ")
 
 
-@pytest.mark.parametrize("case", SECOND_ORDER[:2], ids=lambda case: case.id)
-def test_hessian(case: Case) -> None:
-    ours, oracle, (params, *rest) = losses(case, steps=4)
-    w_h = [a for a in jax.tree.leaves(params) if a.ndim == 2][1]
-
-    def of_w_h(f: Any, w: Any) -> Any:
-        changed = jax.tree.map(lambda a: w if a is w_h else a, params)
-        return f((changed, *rest))
-
+@pytest.mark.parametrize("extra", ["all", "lengths"])
+def test_hessian(extra: str) -> None:
+    """Over all that is differentiable at once: every pair of entries."""
+    case = Case("cell", "peephole", extra, "default", "three", "given")
+    ours, oracle, point = losses(case, steps=4)
+    flat, unravel = jax.flatten_util.ravel_pytree(point)
     got, expected = (
-        jax.jit(jax.hessian(partial(of_w_h, f)))(w_h) for f in (ours, oracle)
+        jax.jit(jax.hessian(lambda v, f=f: f(unravel(v))))(flat) for f in (ours, oracle)
     )
+    assert got.shape == (flat.size, flat.size)
     assert_close(got, expected, BOUND, "hessian ")
 
 

@@ -42,6 +42,37 @@ def add(params: Any, state: Any, x: Any) -> Any:
 
 
 MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "a key that is a number": (
+        lambda: apply(regularizer=Regularizer(dropout=0.1), key=0),
+        TypeError,
+        "apply: key must be a JAX random key, as jax.random.key(seed) makes; got 0.",
+    ),
+    "a clip that is no number": (
+        lambda: lj.init_cell(KEY, 3, 5, options=CellOptions(clip="3")),
+        ValueError,
+        "init_cell: params.options.clip must be positive or None; got '3'.",
+    ),
+    "options that are a dict": (
+        lambda: lj.init_cell(KEY, 3, 5, options={"clip": 3}),
+        TypeError,
+        "init_cell: options must be CellOptions; got {'clip': 3}.",
+    ),
+    "a template for parameters": (
+        lambda: apply(lj.from_config(lj.config(CELL))),
+        TypeError,
+        "apply: params.w_x must be an array; got a ShapeDtypeStruct, which has no "
+        "values. Under jax.eval_shape it would do.",
+    ),
+    "a merge without directions": (
+        lambda: lj.init(KEY, 3, 5, merge="max"),
+        ValueError,
+        "init: merge must be one of concat, sum, mul, ave; got 'max'.",
+    ),
+    "a number for a batch shape": (
+        lambda: lj.zero_state(CELL, 4),
+        TypeError,
+        "zero_state: batch_shape must be a tuple of sizes, such as (4,); got 4.",
+    ),
     "input size": (
         lambda: apply(CELL, np.ones((3, 7, 10), np.float32)),
         ValueError,
@@ -415,7 +446,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "merge in init": (
         lambda: lj.init(KEY, 3, 5, bidirectional=True, merge="max"),
         ValueError,
-        "init: params.merge must be one of concat, sum, mul, ave; got 'max'.",
+        "init: merge must be one of concat, sum, mul, ave; got 'max'.",
     ),
     "norm in init": (
         lambda: lj.init_cell(KEY, 3, 5, norm="layer"),
@@ -436,7 +467,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unroll: lengths": (
         lambda: lj.unroll(add, None, H[:, 0], X[..., 0].T, lengths=np.array([1, 9])),
         ValueError,
-        "unroll: lengths must lie in [0, T] with T=7 (from x); got values from 1 to 9.",
+        "unroll: lengths must lie in [0, T] with T=7 (from xs); got values from 1 to 9.",
     ),
     "unroll: T of xs": (
         lambda: lj.unroll(add, None, H, (X, X[:1])),
@@ -467,7 +498,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
             resets=np.zeros((7, 2), bool),
         ),
         ValueError,
-        "unroll: lengths must have shape (2,), the batch axes of x; got (1,).",
+        "unroll: lengths must have shape (2,), the batch axes of xs; got (1,).",
     ),
     "unroll: reset state": (
         lambda: lj.unroll(

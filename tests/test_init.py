@@ -184,3 +184,17 @@ def test_zero_state_of_sixteen_bits_has_a_wide_cell(dtype: Any) -> None:
     assert h.dtype == dtype and c.dtype == jnp.float32
     h, c = lstm_jax.zero_state(params, dtype=jnp.float64)
     assert h.dtype == c.dtype == jnp.float64
+
+
+def test_under_vmap() -> None:
+    """Several networks at once are those drawn one by one; it does not hang."""
+    keys = jax.random.split(KEY, 3)
+
+    def draw(key: Any) -> Any:
+        return lstm_jax.init(key, 3, 5, num_layers=2, projection_size=4)
+
+    got = jax.jit(jax.vmap(draw))(keys)
+    each = [draw(key) for key in keys]
+    chex.assert_trees_all_close(
+        got, jax.tree.map(lambda *a: jnp.stack(a), *each), rtol=1e-12, atol=1e-14
+    )

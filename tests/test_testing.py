@@ -248,6 +248,18 @@ no_forward_mode.defvjp(
 )
 
 
+@jax.custom_vjp
+def small_without_gradient(x: Any) -> Any:
+    return 1e-7 * jnp.tanh(x)
+
+
+small_without_gradient.defvjp(lambda x: (1e-7 * jnp.tanh(x), x), lambda x, g: (0 * g,))
+
+
+def sums_over_rows(params: Any, h: Any, x: Any) -> Any:
+    return rnn(params, h, jnp.cumsum(x, 0))
+
+
 def through(function: Any) -> Any:
     def step(params: Any, h: Any, x: Any) -> Any:
         h = function(x @ params["w_x"] + h @ params["w_h"])
@@ -287,6 +299,16 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
         normalises_over_rows,
         "batch rows are independent",
         "Max absolute difference",
+    ),
+    "rows before": (
+        sums_over_rows,
+        "batch rows are independent",
+        "Max absolute difference",
+    ),
+    "no gradient": (
+        through(small_without_gradient),
+        "gradients are finite differences",
+        "central difference",
     ),
     "row": (knows_its_row, "batch rows are permutable", "Max absolute difference"),
     "counts": (counts_calls, "causal", "Max absolute difference"),
@@ -366,6 +388,7 @@ def test_a_tolerance_may_be_given() -> None:
 
     at = weights(gates=1), zeros(), inputs()
     check_step(almost, *at, rtol=1e-2)
+    check_step(almost, *at, atol=1e-2)
     with pytest.raises(AssertionError, match="independent"):
         check_step(almost, *at)
 

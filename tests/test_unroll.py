@@ -151,3 +151,61 @@ def test_a_number_may_be_a_state() -> None:
 
     total, _ = lstm_jax.unroll(count, None, 0.0, jnp.arange(4.0))
     assert total == 6.0
+
+
+def test_random_keys_among_the_inputs_and_in_the_state() -> None:
+    """A stochastic cell takes a key a step, or carries one."""
+    noise = lambda key: jax.random.normal(key, (3,))  # noqa: E731
+    keys = jax.random.split(jax.random.key(0), 5)
+    xs = jnp.arange(5.0)
+
+    def step(params: None, h: Any, inputs: Any) -> Any:
+        x, key = inputs
+        return h + x + noise(key), h
+
+    for implementation in (None, Scan(checkpoint=2), Loop()):
+        more = {"lengths": 4, "implementation": implementation}
+        h, _ = lstm_jax.unroll(step, None, jnp.zeros(3), (xs, keys), **more)
+        expected = sum(x + noise(key) for x, key in zip(xs[:4], keys[:4], strict=True))
+        assert_close(h, expected, FLOAT64)
+
+    def carrying(params: None, state: Any, x: Any) -> Any:
+        h, key = state
+        key, own = jax.random.split(key)
+        return (h + x + noise(own), key), h
+
+    start = jnp.zeros(3), jax.random.key(1)
+    (h, key), _ = lstm_jax.unroll(carrying, None, start, xs, lengths=np.array(2))
+    again = start
+    for x in xs[:2]:
+        again, _ = carrying(None, again, x)
+    assert_close(h, again[0], FLOAT64)
+    assert (jax.random.key_data(key) == jax.random.key_data(again[1])).all()
+    resets = np.array([False, False, True, False, False])
+    with pytest.raises(ValueError, match="reset_state must be given"):
+        lstm_jax.unroll(carrying, None, start, xs, resets=resets)
+    fresh = start[0], jax.random.key(2)
+    got, _ = lstm_jax.unroll(
+        carrying, None, start, xs, resets=resets, reset_state=fresh
+    )
+    expected, _ = lstm_jax.unroll(carrying, None, fresh, xs[2:])
+    assert_close(got[0], expected[0], FLOAT64)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+def test_padding_never_matters(poison: float) -> None:
+    params = gru_params(jax.random.key(0))
+    xs = jax.random.normal(jax.random.key(1), (6, 3, 3))
+    lengths = jnp.array([0, 6, 4])
+    padding = np.arange(6)[:, None] >= np.asarray(lengths)
+
+    def loss(params: Any, h: Any, xs: Any) -> Any:
+        begin = {**start((3,)), "h": h}
+        out = lstm_jax.unroll(gru, params, begin, xs, lengths=lengths)
+        return weighted((out[0]["h"], out[1])), out
+
+    gradient = jax.jit(jax.grad(loss, (0, 1, 2), has_aux=True))
+    at = params, start((3,))["h"]
+    clean = gradient(*at, xs)
+    assert_same(gradient(*at, jnp.where(padding[:, :, None], poison, xs)), clean)
+    assert not np.asarray(clean[0][2])[padding].any()

@@ -127,7 +127,8 @@ def train(settings: Settings, digits: data.Digits, progress: Progress) -> Any:
     Returns:
         Training loss and held-out accuracy, lists of (seeds, epochs).
     """
-    networks = _seeds.draw(partial(init, settings), _seeds.keys(settings.seeds, 0))
+    draw = jax.jit(jax.vmap(partial(init, settings)))
+    networks = draw(_seeds.keys(settings.seeds, 0))
     state = networks, jax.vmap(optimizer(settings).init)(networks)
     one = partial(epoch, settings, *jax.device_put(digits[:2]))
     one_epoch = jax.jit(jax.vmap(one))

@@ -154,7 +154,7 @@ def study(
     with jax.enable_x64(False):
         starts = _seeds.keys(settings.seeds, 0)
         networks = _seeds.stack(
-            [_seeds.draw(init, starts) for init in family.starts.values()]
+            [jax.jit(jax.vmap(init))(starts) for init in family.starts.values()]
         )
         advance("at the start")
         before = measured(settings, against_lag, networks)
