@@ -3,6 +3,7 @@
 
     project    zx_t = x_t W_x + b                   parallel over time
     mix        z_t = zx_t + h_{t-1} W_h             the one sequential product
+    squash     tanh of all columns at once          elementwise, the standard cell only
     pointwise  i, f, g, o, c_t, m_t = o_t act(c_t)  elementwise
     output     h_t = m_t, or m_t W_p                projection
     zoneout    between the old state and the new
@@ -16,10 +17,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from lstm_jax._params import (
     Activation,
+    CellOptions,
     GateNorm,
     LSTMParams,
     LSTMState,
@@ -171,6 +174,73 @@ def mix(cell: LSTMParams, zx: Any, a: Any) -> tuple[Any, ...]:
     return (zx if a is None else a if zx is None else zx + a,)
 
 
+def is_standard(cell: LSTMParams) -> bool:
+    """Whether only the equations of `CellOptions()` are asked for, and no more."""
+    plain = cell.norm is None and cell.peephole is None
+    return plain and cell.options == CellOptions()
+
+
+def squash(cell: LSTMParams, pre: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+    """What `pointwise` takes of the pre-activations.
+
+    Of the standard cell it is one tanh of all columns, since σ(z) = ½ + ½ tanh(z/2):
+    tanh(z/2) of i, f and o, and tanh(z) of g. Of all others the pre-activations.
+    """
+    if not is_standard(cell):
+        return pre
+    (z,) = pre
+    halves = np.repeat([0.5, 0.5, 1.0, 0.5], z.shape[-1] // 4)
+    return (jnp.tanh(z * along(jnp.asarray(halves, z.dtype), z)),)
+
+
+def _standard(t: jax.Array, c_prev: jax.Array, factor: Any) -> Inside:
+    i, f, g, o = jnp.split(t, 4, -1)
+    i, f, o = (0.5 + 0.5 * a for a in (i, f, o))
+    c = f * c_prev + i * (g if factor is None else g * factor)
+    return Inside(i, f, g, o, c, o * jnp.tanh(c))
+
+
+class Slopes(NamedTuple):
+    """The derivatives of the standard cell's elementwise part; each (..., H).
+
+    dc_t = c_c dc_{t-1} + c_i dz_i + c_f dz_f + c_g dz_g, and
+    dm_t = m_c dc_t + m_o dz_o.
+    """
+
+    c_c: jax.Array
+    c_z: jax.Array  # (..., 3H): c_i, c_f and c_g side by side
+    m_c: jax.Array
+    m_o: jax.Array
+
+
+def slopes(t: jax.Array, c_prev: jax.Array, factor: Any) -> Slopes:
+    """The closed form for the standard cell, from what `squash` gave."""
+    i, f, g, o, c, _ = _standard(t, c_prev, factor)
+    shown = jnp.tanh(c)
+    # σ' = σ (1 - σ), and tanh' = 1 - tanh².
+    new = g if factor is None else g * factor
+    weight = i if factor is None else i * factor
+    by_z = new * i * (1.0 - i), c_prev * f * (1.0 - f), weight * (1.0 - g * g)
+    return Slopes(
+        c_c=f,
+        c_z=jnp.concatenate(by_z, -1),
+        m_c=o * (1.0 - shown * shown),
+        m_o=shown * o * (1.0 - o),
+    )
+
+
+def along_slopes(
+    slopes: Slopes, dz: jax.Array, dc_prev: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The tangents of m and c along those of z and of c_prev."""
+    dc = slopes.c_c * dc_prev
+    units = dc.shape[-1]
+    by_z, dz_o = jnp.split(dz, [3 * units], -1)
+    for part in jnp.split(slopes.c_z * by_z, 3, -1):
+        dc = dc + part
+    return slopes.m_c * dc + slopes.m_o * dz_o, dc
+
+
 def pointwise(
     cell: LSTMParams, pre: tuple[jax.Array, ...], c_prev: jax.Array, factor: Any = None
 ) -> Inside:
@@ -178,13 +248,15 @@ def pointwise(
 
     Args:
         cell: the layer; only its `gate_part` is used.
-        pre: what `mix` gave, each (..., G·H).
+        pre: what `squash` gave, each (..., G·H).
         c_prev: (..., H) the cell state that enters.
         factor: (..., H) recurrent dropout of the candidate, or None.
 
     Returns:
         The gates, the new cell state and the output before projection.
     """
+    if is_standard(cell):
+        return _standard(pre[0], c_prev, factor)
     options, norm = cell.options, cell.norm
     z = pre[0]
     if isinstance(norm, SplitNorm):
@@ -258,9 +330,9 @@ def advance(
         noise: masks of this step.
 
     Returns:
-        The new state, the pre-activations as `mix` gives them, and the step's inside.
+        The new state, what `squash` gave, and the step's inside.
     """
-    pre = mix(cell, zx, matmul(state.h, cell.w_h))
+    pre = squash(cell, mix(cell, zx, matmul(state.h, cell.w_h)))
     inside = pointwise(cell, pre, state.c, noise.g)
     h = zoneout(noise.h, state.h, output(cell, inside.m))
     c = zoneout(noise.c, state.c, inside.c)

@@ -2,14 +2,16 @@
 """The differentiable recurrence of one layer.
 
 Its tangent is a linear scan over (dh, dc), driven by dz = dzx + h_{t-1} dW_h with that
-product, and the projection's, taken once for all steps outside of the scan. Transposed
-by JAX it becomes a reverse scan that gives dz, and one matrix product for dW_h. Because
-the rule is a `jax.custom_jvp` of plain JAX, forward mode, reverse mode and any mixture
-of them work. Only the matrix products are treated specially: JAX differentiates the
-elementwise part, so that every cell has the rule.
+product, and the projection's, taken for many steps at once outside of the scan.
+Transposed by JAX it becomes a reverse scan that gives dz, and one matrix product for
+dW_h. Because the rule is a `jax.custom_jvp` of plain JAX, forward mode, reverse mode
+and any mixture of them work. Only the matrix products are treated specially: JAX
+differentiates the elementwise part, so that every cell has the rule; the standard cell
+brings its closed form, which is faster.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,13 +23,16 @@ from jax.custom_derivatives import SymbolicZero
 from lstm_jax._cell import (
     Noise,
     advance,
+    along_slopes,
     gate_part,
     input_part,
+    is_standard,
     matmul,
     mix,
     output,
     pointwise,
     project,
+    slopes,
     zoneout,
 )
 from lstm_jax._params import LSTMParams, LSTMState
@@ -48,7 +53,7 @@ class Saved(NamedTuple):
     """What the tangent needs of every step.
 
     Attributes:
-        pre: the pre-activations, as `mix` gives them.
+        pre: the pre-activations, as `squash` gives them.
         h: the output that entered, after resets.
         c: the cell state that entered, after resets.
         m: the output before its projection; None without one.
@@ -123,6 +128,22 @@ def recurrence(course: Course, driven: Driven) -> tuple[LSTMState, jax.Array]:
     return _forward(course, driven, save=False)
 
 
+def tangent_window(driven: Driven) -> int | None:
+    """Steps of which the tangent takes its products together; None for all.
+
+    About 2 H rows make a product with dW_h as fast as it gets, and what the window
+    needs stays in the cache. A divisor of T, so that there is one product in all: none
+    between that and twice as much, and all steps go together.
+    """
+    steps, *batch = driven.x.shape[:-1]
+    if not all(isinstance(size, int) for size in (steps, *batch)):
+        return None
+    rows = max(1, math.prod(batch))
+    aim = max(4, 2 * driven.state.c.shape[-1] // rows)
+    near = range(aim, 2 * aim + 1)
+    return next((k for k in near if steps % k == 0 and 2 * k <= steps), None)
+
+
 def _live(tangent: Any) -> bool:
     return tangent is not None and not isinstance(tangent, SymbolicZero)
 
@@ -167,13 +188,40 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
     cell, dcell = driven.cell, pushed.cell
     end, (y, saved) = _forward(course, driven, save=True)
 
-    # The products of all steps at once, each only if its factor is differentiated.
-    dzx = _push(project, (input_part(cell), driven.x), (input_part(dcell), pushed.x))
-    da = matmul(saved.h, dcell.w_h) if _live(dcell.w_h) else None
-    dp = matmul(saved.m, dcell.projection) if _live(dcell.projection) else None
-    dpre = mix(cell, dzx, da)
     # None for the zeros: no symbolic one passes jax.checkpoint.
     dgates = jax.tree.map(lambda t: t if _live(t) else None, gate_part(dcell))
+    dx = pushed.x if _live(pushed.x) else None
+
+    def window(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+        (x, dx, saved, stepped), controls = xs
+        # The products of all steps at once, each only if its factor is differentiated.
+        dzx = _push(project, (input_part(cell), x), (input_part(dcell), dx))
+        da = matmul(saved.h, dcell.w_h) if _live(dcell.w_h) else None
+        dp = matmul(saved.m, dcell.projection) if _live(dcell.projection) else None
+        dpre = mix(cell, dzx, da)
+        if is_standard(cell):
+            factor = stepped.g if driven.fixed.g is None else driven.fixed.g[None]
+            local: Any = slopes(saved.pre[0], saved.c, factor)
+        else:
+            local = saved.pre, saved.c, stepped.g
+
+        def step(dstate: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
+            local, stepped, dpre, dp = inputs
+            noise = joined(driven.fixed, stepped)
+            da = mix(cell, None, matmul(dstate.h, cell.w_h))
+            dpre = tuple(_plus(a, b) for a, b in zip(dpre, da, strict=True))
+            if is_standard(cell):
+                dm, dc = along_slopes(local, dpre[0], dstate.c)
+            else:
+                pre, c, _ = local
+                dm, dc = tangent_of_pointwise(pre, c, noise.g, dgates, dpre, dstate.c)
+            dh = _plus(output(cell, dm), None if dp is None else dp.astype(y.dtype))
+            dh = zoneout(noise.h, dstate.h, dh)
+            return LSTMState(dh, zoneout(noise.c, dstate.c, dc)), dh
+
+        body = guarded(step, dreset, at_cut=blank)
+        xs = (local, stepped, dpre, dp), controls
+        return lax.scan(body, dstate, xs, reverse=course.reverse, unroll=course.unroll)
 
     # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
     @partial(jax.checkpoint, prevent_cse=False)
@@ -184,23 +232,14 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
         return _push(part, (gate_part(cell), pre, c), (dgates, dpre, dc))
 
-    def step(dstate: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
-        pre, c, stepped, dpre, dp = inputs
-        noise = joined(driven.fixed, stepped)
-        da = mix(cell, None, matmul(dstate.h, cell.w_h))
-        dpre = tuple(_plus(a, b) for a, b in zip(dpre, da, strict=True))
-        dm, dc = tangent_of_pointwise(pre, c, noise.g, dgates, dpre, dstate.c)
-        dh = _plus(output(cell, dm), None if dp is None else dp.astype(y.dtype))
-        dh = zoneout(noise.h, dstate.h, dh)
-        return LSTMState(dh, zoneout(noise.c, dstate.c, dc)), dh
-
     def dense(tangent: Any, primal: Any) -> Any:
         """Tangents of states as arrays: a scan carries no symbolic zero."""
         return jax.tree.map(lambda t, p: t if _live(t) else zeros(p), tangent, primal)
 
     dstart = dense(pushed.state, driven.state)
     dreset = dense(pushed.reset_state, driven.reset_state)
-    body = guarded(step, dreset, at_cut=blank)
-    xs = (saved.pre, saved.c, driven.stepped, dpre, dp), driven.controls
-    dend, dy = lax.scan(body, dstart, xs, reverse=course.reverse, unroll=course.unroll)
+    xs = (driven.x, dx, saved, driven.stepped), driven.controls
+    steps = tangent_window(driven)
+    run = jax.checkpoint(window, prevent_cse=False)
+    dend, dy = chunked(run, dstart, xs, steps, course.reverse)
     return (end, y), (dend, dy)

@@ -30,8 +30,11 @@ SECOND_ORDER = [
 ]
 
 
-def losses(case: Case, steps: int = 5) -> tuple[Any, Any, Any]:
-    """Two scalar functions of everything differentiable, and where to take them."""
+def losses(case: Case, steps: int = 8) -> tuple[Any, Any, Any]:
+    """Two scalar functions of everything differentiable, and where to take them.
+
+    Eight steps of three rows: two windows of the tangent.
+    """
     call = cases.draw(case, steps=steps, seed=3)
     fixed = {k: v for k, v in call.options.items() if k != "reset_state"}
     point = call.params, call.x, full_state(call), call.options.get("reset_state")
@@ -177,6 +180,16 @@ def test_one_product_for_the_recurrent_weights(option: str) -> None:
     # The check can fail: JAX's own derivative takes a product at every step.
     plainly = partial(gradient, implementation=Loop())
     assert len(products(plainly, params.w_h.shape, params, x)) == 7
+
+
+@pytest.mark.parametrize("option", ["plain", "everything"])
+def test_one_product_where_the_tangent_goes_by_windows(option: str) -> None:
+    """It stands in the scan over windows, once, however many they are."""
+    params, _ = a_cell(**cases.OPTIONS[option])
+    x = jnp.ones((2, 24, 3))
+    assert products(jax.grad(total), params.w_h.shape, params, x) == [1]
+    prime = jnp.ones((2, 23, 3))
+    assert products(jax.grad(total), params.w_h.shape, params, prime) == [0]
 
 
 @pytest.mark.parametrize("implementation", [Scan(), Scan(window=2), Scan(checkpoint=3)])

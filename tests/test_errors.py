@@ -467,7 +467,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "unroll: lengths": (
         lambda: lj.unroll(add, None, H[:, 0], X[..., 0].T, lengths=np.array([1, 9])),
         ValueError,
-        "unroll: lengths must lie in [0, T] with T=7 (from xs); got values from 1 to 9.",
+        "unroll: lengths must lie in [0, T] with T=7 (from xs); got values from 1 to "
+        "9.",
     ),
     "unroll: T of xs": (
         lambda: lj.unroll(add, None, H, (X, X[:1])),

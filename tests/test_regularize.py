@@ -268,7 +268,7 @@ def test_every_implementation_drops_the_same(name: str) -> None:
 
 def test_second_order_with_masks() -> None:
     cell = stack().layers[0]
-    x = inputs(steps=4)
+    x = inputs(steps=10)  # two windows of the tangent
     drop = Regularizer(**KINDS["all"], locked=False)
 
     def loss(w_h: Any, implementation: Any) -> Any:
