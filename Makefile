@@ -20,9 +20,9 @@ $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint .ci/oldest.txt
 	touch $@
 
-demo: $(VENV)/.installed  ## train on digits, and measure gradient against lag
-	$(BIN)/python -m experiments run digits
-	$(BIN)/python -m experiments run gradient_lag
+demo: $(VENV)/.installed  ## one seed of two experiments: read digits, and measure gradient against lag
+	$(BIN)/python -m experiments run digits --seeds 0 --out demo/digits
+	$(BIN)/python -m experiments run gradient_lag --seeds 0 --out demo/gradient_lag
 
 test: $(VENV)/.installed  ## all tests, with coverage
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
@@ -36,4 +36,4 @@ lint: $(VENV)/.installed  ## format, lint and types
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf demo $(VENV) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -12,10 +12,13 @@ FLAGS = (
 )
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
 
+import gc
+
 import hypothesis
 import jax
 import pytest
 
+gc.set_threshold(200_000, 20, 20)  # tracing makes many objects and few cycles
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_enable_x64", True)

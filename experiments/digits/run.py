@@ -188,7 +188,7 @@ def tables(document: dict[str, Any]) -> str:
         (f"{name}, on all pixels", f"{value:.3f}", "")
         for name, value in results["baselines"].items()
     ]
-    return table(("", "held-out accuracy", f"range of {len(last)} seeds"), rows)
+    return table(("", "held-out accuracy", f"range, {len(last)} seed(s)"), rows)
 
 
 def draw(document: dict[str, Any], folder: Path) -> None:

@@ -250,10 +250,11 @@ def tables(document: dict[str, Any]) -> str:
             )
     chance = results["symbols_by_chance"]
     worst = results["closed_form_error"]
+    seeds = len(document["settings"]["seeds"])
     return (
         table(header, rows)
-        + f"\nMedians of {len(document['settings']['seeds'])} seeds. Recall by chance: "
-        f"{chance:.3f}. Largest relative deviation of the cell path from σ(b_f)^k "
+        + f"\nMedians over {seeds} seed(s). Recall by chance: {chance:.3f}. "
+        "Largest relative deviation of the cell path from σ(b_f)^k "
         f"where the gates see their biases alone, over all lags, units and networks: "
         f"{worst:.1e}.\n"
     )
