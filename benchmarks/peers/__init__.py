@@ -1,0 +1,42 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""One file a library: each gives the same numbers from the same weights.
+
+A peer is a module with
+
+    DEVICES   how many devices XLA shall make of the processor; 1 but for sharding
+    make      (problem) -> Peer
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Peer(NamedTuple):
+    """A library with the weights of a problem in it.
+
+    Attributes:
+        forward: () -> y (T, B, H), finished when it returns.
+        train: () -> gradients of mean(y²) with respect to all weights, finished when it
+            returns; None where the library has none.
+        w_h: turns what `train` gives into dW_h (H, 4H), columns i, f, g, o.
+    """
+
+    forward: Callable[[], Any]
+    train: Callable[[], Any] | None
+    w_h: Callable[[Any], Any] | None
+
+
+NAMES = (
+    "lstm_jax",
+    "lstm_jax_sharded",
+    "torch",
+    "onnxruntime",
+    "scan_by_hand",
+    "linen",
+    "nnx",
+    "haiku",
+    "equinox",
+    "keras",
+)
+OURS = NAMES[:2]
+JAX = ("scan_by_hand", "linen", "nnx", "haiku", "equinox", "keras")

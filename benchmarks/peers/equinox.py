@@ -1,0 +1,37 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""equinox's LSTMCell, vmapped over the batch and scanned."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from benchmarks.cases import Problem
+from benchmarks.peers import Peer
+from benchmarks.peers._jax import peer
+
+DEVICES = 1
+
+
+def make(problem: Problem) -> Peer:
+    """Rows are gates, in this library's order."""
+    inputs, hidden = problem.w_x.shape[0], problem.w_h.shape[0]
+    cell = eqx.tree_at(
+        lambda c: (c.weight_ih, c.weight_hh, c.bias),
+        eqx.nn.LSTMCell(inputs, hidden, key=jax.random.key(0)),
+        tuple(jnp.asarray(a) for a in (problem.w_x.T, problem.w_h.T, problem.b)),
+    )
+    params, static = eqx.partition(cell, eqx.is_array)
+
+    def run(params: Any, x: Any) -> jax.Array:
+        step = jax.vmap(eqx.combine(params, static))
+        zero = jnp.zeros((x.shape[1], hidden))
+
+        def body(state: Any, x: Any) -> Any:
+            state = step(x, state)
+            return state, state[0]
+
+        return jax.lax.scan(body, (zero, zero), x)[1]
+
+    return peer(run, params, problem.x, lambda gradient: gradient.weight_hh.T)

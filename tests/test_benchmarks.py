@@ -1,0 +1,80 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The benchmarks run, compare like with like, and their tables are not stale."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import __main__, cases, compare, report
+from benchmarks.peers import NAMES
+
+IN_FLAX_AND_BY_HAND = ("lstm_jax", "lstm_jax_sharded", "scan_by_hand", "linen", "nnx")
+
+
+def run(verb: str, folder: Path, *more: str) -> dict[str, Any]:
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        __main__.main([verb, "--smoke", "--out", str(folder), *more])
+    return json.loads((folder / f"{verb}.json").read_text())
+
+
+def test_scan_vs_loop(tmp_path: Path, capsys: Any) -> None:
+    ways = run("scan-vs-loop", tmp_path)["results"]["ways"]
+    assert {way["steps"] for way in ways} == {4, 8}
+    scans = [w for w in ways if w["name"] == "Scan()" and w["what"] == "gradient"]
+    loops = [w for w in ways if w["name"] == "Loop()" and w["what"] == "gradient"]
+    assert len(scans) == 2 and len(loops) == 1  # a loop of 8 is too long for a smoke
+    assert loops[0]["program_lines"] > scans[0]["program_lines"] > 0
+    assert "Loop()" in capsys.readouterr().out
+
+
+def test_peers(tmp_path: Path, capsys: Any) -> None:
+    found = run("peers", tmp_path, "--libraries", *IN_FLAX_AND_BY_HAND)
+    row = found["results"]["rows"]["smoke"]
+    for what in ("forward", "train"):
+        assert set(row[what]) == set(IN_FLAX_AND_BY_HAND)
+        assert all(len(times) == 2 for times in row[what].values())
+    assert "geometric mean" in capsys.readouterr().out
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    times = {
+        "lstm_jax": [1.0, 2.0, 4.0],
+        "lstm_jax_sharded": [9.0, 9.0, 9.0],
+        "torch": [3.0, 6.0, 4.0],
+    }
+    found = compare.ratios({"train": times}, "train")
+    assert found == {"lstm_jax": 1.0, "lstm_jax_sharded": 4.5, "torch": 3.0}
+
+
+def test_libraries_that_differ_are_not_compared() -> None:
+    expected = {"y": np.ones(3)}
+    compare.check("same", {"y": np.ones(3) + 1e-6}, expected)
+    for wrong in (1.001, np.nan):
+        with pytest.raises(AssertionError, match="y of other differs by"):
+            compare.check("other", {"y": np.full(3, wrong)}, expected)
+
+
+def test_operations_of_a_row() -> None:
+    """x·W_x and h·W_h: a multiplication and an addition for every weight."""
+    row = cases.Row(2, 3, 5, 7)
+    assert row.flops == 2 * (2 * 3) * (5 * 28 + 7 * 28)
+
+
+def test_every_library_has_a_file() -> None:
+    folder = Path(compare.__file__).parent / "peers"
+    files = {path.stem for path in folder.glob("*.py") if path.stem[0] != "_"}
+    assert files == set(NAMES)
+
+
+def test_the_tables_are_those_of_the_results() -> None:
+    for path, text in report.pages().items():
+        assert path.read_text() == text, f"python -m benchmarks report; {path.name}"
+
+
+def test_a_smoke_is_no_result() -> None:
+    with pytest.raises(SystemExit, match="needs --out"):
+        __main__.main(["peers", "--smoke"])
