@@ -203,7 +203,7 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
             factor = stepped.g if driven.fixed.g is None else driven.fixed.g[None]
             local: Any = slopes(saved.pre[0], saved.c, factor)
         else:
-            local = saved.pre, saved.c, stepped.g
+            local = saved.pre, saved.c
 
         def step(dstate: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
             local, stepped, dpre, dp = inputs
@@ -213,8 +213,7 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
             if is_standard(cell):
                 dm, dc = along_slopes(local, dpre[0], dstate.c)
             else:
-                pre, c, _ = local
-                dm, dc = tangent_of_pointwise(pre, c, noise.g, dgates, dpre, dstate.c)
+                dm, dc = tangent_of_pointwise(*local, noise.g, dgates, dpre, dstate.c)
             dh = _plus(output(cell, dm), None if dp is None else dp.astype(y.dtype))
             dh = zoneout(noise.h, dstate.h, dh)
             return LSTMState(dh, zoneout(noise.c, dstate.c, dc)), dh
