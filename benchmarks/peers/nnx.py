@@ -20,12 +20,13 @@ def make(problem: Problem) -> Peer:
     cell.dense_i.kernel[...] = jnp.asarray(problem.w_x)
     cell.dense_h.kernel[...] = jnp.asarray(problem.w_h)
     cell.dense_h.bias[...] = jnp.asarray(problem.b)
-    module: Any = nnx.RNN(cell, time_major=True, rngs=nnx.Rngs(0))
+    module: Any = nnx.RNN(cell, time_major=True)
     split: Any = nnx.split(module, nnx.Param, ...)
     graph, params, rest = split
 
     def run(params: Any, x: Any) -> Any:
-        return nnx.merge(graph, params, rest)(x)
+        zero = jnp.zeros((x.shape[1], columns // 4), x.dtype)
+        return nnx.merge(graph, params, rest)(x, initial_carry=(zero, zero))
 
     return peer(
         run,

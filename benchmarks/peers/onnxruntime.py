@@ -32,7 +32,7 @@ def make(problem: Problem) -> Peer:
         [helper.make_node("LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=hidden)],
         "lstm",
         [helper.make_tensor_value_info("x", float32, problem.x.shape)],
-        [helper.make_tensor_value_info("y", float32, None)],
+        [helper.make_tensor_value_info("y", float32, [None] * 4)],
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(
