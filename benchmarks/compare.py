@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """`peers`: this library beside all others, asked in turn on one machine."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -43,6 +44,7 @@ class Worker:
     def __init__(self, name: str) -> None:
         # The benchmark measures what users have by default.
         environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+        environment["JAX_PLATFORMS"] = "cpu"  # where all of them can run
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name],
@@ -56,19 +58,22 @@ class Worker:
     def ask(self, **request: Any) -> Any:
         """Sends a request and waits for the answer."""
         assert self.process.stdin and self.process.stdout
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
+        line = ""
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(
-                f"peers: {self.name} died on {request}; see "
-                f"`python -m benchmarks.worker {self.name}`."
+                f"peers: {self.name} died on {request}; is it installed? "
+                f"`python -m benchmarks.worker {self.name}` shows why."
             )
         return json.loads(line)
 
     def close(self) -> None:
         """Ends the process."""
         assert self.process.stdin and self.process.stdout
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
         self.process.stdout.close()
 

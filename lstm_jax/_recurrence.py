@@ -2,12 +2,13 @@
 """The differentiable recurrence of one layer.
 
 Its tangent is a linear scan over (dh, dc), driven by dz = dzx + h_{t-1} dW_h with that
-product, and the projection's, taken for many steps at once outside of the scan.
-Transposed by JAX it becomes a reverse scan that gives dz, and one matrix product for
-dW_h. Because the rule is a `jax.custom_jvp` of plain JAX, forward mode, reverse mode
-and any mixture of them work. Only the matrix products are treated specially: JAX
-differentiates the elementwise part, so that every cell has the rule; the standard cell
-brings its closed form, which is faster.
+product, and the projection's, taken for a window of many steps at once (see
+`tangent_window`). Transposed by JAX it becomes a reverse scan that gives dz, and the
+program has one matrix product for dW_h.
+Because the rule is a `jax.custom_jvp` of plain JAX, forward mode, reverse mode and any
+mixture of them work. Only the matrix products are treated specially: JAX differentiates
+the elementwise part, so that every cell has the rule; the standard cell brings its
+closed form, which is faster.
 """
 
 import dataclasses
@@ -132,9 +133,12 @@ def tangent_window(driven: Driven) -> int | None:
     """Steps of which the tangent takes its products together; None for all.
 
     About 2 H rows make a product with dW_h as fast as it gets, and what the window
-    needs stays in the cache. A divisor of T, so that there is one product in all: none
-    between that and twice as much, and all steps go together.
+    needs stays in the cache. A divisor of T between that and twice as much, so that no
+    remainder needs a product of its own; all steps where there is none, and in 16 bits,
+    in which the sum of the windows would be rounded. Rows under `vmap` are not seen.
     """
+    if driven.x.dtype.itemsize < 4:
+        return None
     steps, *batch = driven.x.shape[:-1]
     if not all(isinstance(size, int) for size in (steps, *batch)):
         return None

@@ -58,6 +58,14 @@ def test_libraries_that_differ_are_not_compared() -> None:
             compare.check("other", {"y": np.full(3, wrong)}, expected)
 
 
+def test_a_library_that_is_missing_is_named() -> None:
+    worker = compare.Worker("nothing")
+    worker.process.wait()
+    with pytest.raises(RuntimeError, match=r"nothing died .*; is it installed"):
+        worker.ask(do="limit", seconds=0.0)
+    worker.close()
+
+
 def test_operations_of_a_row() -> None:
     """x·W_x and h·W_h: a multiplication and an addition for every weight."""
     row = cases.Row(2, 3, 5, 7)
