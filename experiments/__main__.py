@@ -3,6 +3,7 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 import tempfile
 import time
@@ -106,7 +107,9 @@ def run(name: str, arguments: Sequence[str]) -> None:
     document = _results.document(
         name, without_out(arguments), settings, results, seconds
     )
-    (out / "results.json").write_text(_results.to_json(document))
+    text = _results.to_json(document)
+    (out / "results.json").write_text(text)
+    document = json.loads(text)  # what is shown is what the file says, in its order
     experiment.draw(document, out)
     tables = experiment.tables(document)
     if out.resolve() == own.resolve():
