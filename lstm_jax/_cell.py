@@ -12,13 +12,16 @@ Every function takes one step or a whole sequence: only the last axis has a mean
 `cell` is an `LSTMParams` that `cast` has made ready for the dtype of x.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax._params import (
     Activation,
@@ -115,6 +118,43 @@ def matmul(a: jax.Array, w: jax.Array) -> jax.Array:
     return jnp.matmul(a, w, preferred_element_type=wide(w.dtype))
 
 
+def matmul_by_columns(a: jax.Array, w: jax.Array) -> jax.Array:
+    """`matmul` of a sequence (T, *B, K), of which the transpose in w is fast.
+
+    That transpose, the gradient of w, is aᵀ times a cotangent. It reaches the speed of
+    a square product where both are matrices in memory and aᵀ has been copied before;
+    left as sums over T and over *B, the compiler copies the cotangent, which is wider.
+    T goes behind *B, since an axis that is sharded can only lead when axes are merged.
+    """
+    steps, *batch, width = a.shape
+    rows = math.prod(batch) * steps
+    columns = jnp.moveaxis(a, (-1, 0), (0, -1)).reshape(width, rows)
+    product = lax.dot_general(
+        lax.optimization_barrier(columns),
+        w,
+        (((0,), (0,)), ((), ())),
+        preferred_element_type=wide(w.dtype),
+    )
+    return jnp.moveaxis(product.reshape(*batch, steps, w.shape[-1]), -2, 0)
+
+
+@jax.custom_jvp
+def sequence_matmul(a: jax.Array, w: jax.Array) -> jax.Array:
+    """`matmul` of a sequence (T, *B, K) whose gradient of w is `matmul_by_columns`."""
+    return matmul(a, w)
+
+
+@partial(sequence_matmul.defjvp, symbolic_zeros=True)
+def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    (a, w), (da, dw) = primals, tangents
+    parts = [
+        product(*factors)
+        for product, factors in ((matmul, (da, w)), (matmul_by_columns, (a, dw)))
+        if not any(isinstance(f, SymbolicZero) for f in factors)
+    ]
+    return matmul(a, w), sum(parts[1:], parts[0])
+
+
 def along(vector: jax.Array, like: jax.Array) -> jax.Array:
     """Gives a vector as many axes as `like` has; it belongs to the last."""
     return lax.expand_dims(vector, range(like.ndim - vector.ndim))
@@ -154,9 +194,9 @@ def gate_part(cell: LSTMParams) -> LSTMParams:
     )
 
 
-def project(cell: LSTMParams, x: jax.Array) -> jax.Array:
+def project(cell: LSTMParams, x: jax.Array, product: Any = matmul) -> jax.Array:
     """The input's share of the pre-activations, (..., I) to (..., G·H)."""
-    zx = matmul(x, cell.w_x)
+    zx = product(x, cell.w_x)
     if isinstance(cell.norm, SplitNorm):
         zx = layer_norm(zx, cell.norm.eps) * along(cell.norm.gain_x, zx)
     if cell.b is not None and not isinstance(cell.norm, GateNorm):
@@ -210,7 +250,9 @@ class Slopes(NamedTuple):
     """
 
     c_c: jax.Array
-    c_z: jax.Array  # (..., 3H): c_i, c_f and c_g side by side
+    c_i: jax.Array
+    c_f: jax.Array
+    c_g: jax.Array
     m_c: jax.Array
     m_o: jax.Array
 
@@ -222,10 +264,11 @@ def slopes(t: jax.Array, c_prev: jax.Array, factor: Any) -> Slopes:
     # σ' = σ (1 - σ), and tanh' = 1 - tanh².
     new = g if factor is None else g * factor
     weight = i if factor is None else i * factor
-    by_z = new * i * (1.0 - i), c_prev * f * (1.0 - f), weight * (1.0 - g * g)
     return Slopes(
         c_c=f,
-        c_z=jnp.concatenate(by_z, -1),
+        c_i=new * i * (1.0 - i),
+        c_f=c_prev * f * (1.0 - f),
+        c_g=weight * (1.0 - g * g),
         m_c=o * (1.0 - shown * shown),
         m_o=shown * o * (1.0 - o),
     )
@@ -235,11 +278,9 @@ def along_slopes(
     slopes: Slopes, dz: jax.Array, dc_prev: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """The tangents of m and c along those of z and of c_prev."""
+    dz_i, dz_f, dz_g, dz_o = jnp.split(dz, 4, -1)
     dc = slopes.c_c * dc_prev
-    units = dc.shape[-1]
-    by_z, dz_o = jnp.split(dz, [3 * units], -1)
-    for part in jnp.split(slopes.c_z * by_z, 3, -1):
-        dc = dc + part
+    dc = dc + slopes.c_i * dz_i + slopes.c_f * dz_f + slopes.c_g * dz_g
     return slopes.m_c * dc + slopes.m_o * dz_o, dc
 
 

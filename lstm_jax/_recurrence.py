@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
@@ -29,15 +30,17 @@ from lstm_jax._cell import (
     input_part,
     is_standard,
     matmul,
+    matmul_by_columns,
     mix,
     output,
     pointwise,
     project,
+    sequence_matmul,
     slopes,
     zoneout,
 )
-from lstm_jax._params import LSTMParams, LSTMState
-from lstm_jax._scan import Controls, blank, chunked, guarded
+from lstm_jax._params import LSTMParams, LSTMState, SplitNorm
+from lstm_jax._scan import Body, Controls, blank, chunked, guarded, length
 from lstm_jax._types import zeros
 
 
@@ -92,27 +95,69 @@ def joined(fixed: Noise, stepped: Noise) -> Noise:
     return Noise(*(s if f is None else f for f, s in zip(fixed, stepped, strict=True)))
 
 
-def _forward(course: Course, driven: Driven, save: bool) -> tuple[LSTMState, Any]:
-    """The scan itself; emits y, or y and what is saved of the step."""
-    cell, x, fixed, stepped, start, reset_state, controls = driven
+def _step(driven: Driven, save: bool) -> Body:
+    """One step from its projected input; emits y, or y and what is saved of it."""
+    cell = driven.cell
 
     def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, Any]:
         zx, stepped = inputs
-        new, pre, inside = advance(cell, zx, state, joined(fixed, stepped))
+        new, pre, inside = advance(cell, zx, state, joined(driven.fixed, stepped))
         if not save:
             return new, new.h
         m = None if cell.projection is None else inside.m.astype(new.h.dtype)
         return new, (new.h, Saved(pre, state.h, state.c, m))
 
-    body = guarded(step, reset_state)
+    return guarded(step, driven.reset_state)
+
+
+def _forward(course: Course, driven: Driven, save: bool) -> tuple[LSTMState, Any]:
+    """The scan itself."""
+    body = _step(driven, save)
 
     def window(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
         (x, stepped), controls = xs
-        xs = (project(cell, x), stepped), controls
+        xs = (project(driven.cell, x), stepped), controls
         return lax.scan(body, state, xs, reverse=course.reverse, unroll=course.unroll)
 
-    xs = (x, stepped), controls
-    return chunked(window, start, xs, course.window, course.reverse)
+    xs = (driven.x, driven.stepped), driven.controls
+    return chunked(window, driven.state, xs, course.window, course.reverse)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _saving(course: Course, driven: Driven) -> tuple[LSTMState, Any]:
+    """`_forward` with save, in the memory of the projected input.
+
+    Each step's pre-activations take the place of what they were made from: half the
+    memory, and none that is fresh. To differentiate that would keep every version of
+    the buffer, so that the derivative is the one of `_forward`.
+    """
+    steps = length(driven.x)
+    # A norm of both shares needs them apart, and a slice needs a step.
+    if isinstance(driven.cell.norm, SplitNorm) or (
+        isinstance(steps, int) and not steps
+    ):
+        return _forward(course, driven, save=True)
+    body = _step(driven, save=True)
+
+    def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
+        state, buffer = carry
+        t, stepped, control = inputs
+        zx = lax.dynamic_index_in_dim(buffer, t, keepdims=False)
+        state, (y, saved) = body(state, ((zx, stepped), control))
+        buffer = lax.dynamic_update_index_in_dim(buffer, *saved.pre, t, 0)
+        return (state, buffer), (y, saved._replace(pre=()))
+
+    zx = project(driven.cell, driven.x)
+    xs = jnp.arange(steps), driven.stepped, driven.controls
+    (end, buffer), (y, saved) = lax.scan(
+        step, (driven.state, zx), xs, reverse=course.reverse, unroll=course.unroll
+    )
+    return end, (y, saved._replace(pre=(buffer,)))
+
+
+@_saving.defjvp
+def _(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    return jax.jvp(lambda d: _forward(course, d, save=True), primals, tangents)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -190,18 +235,21 @@ def _plus(a: Any, b: Any) -> Any:
 def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
     (driven,), (pushed,) = primals, tangents
     cell, dcell = driven.cell, pushed.cell
-    end, (y, saved) = _forward(course, driven, save=True)
+    end, (y, saved) = _saving(course, driven)
 
     # None for the zeros: no symbolic one passes jax.checkpoint.
     dgates = jax.tree.map(lambda t: t if _live(t) else None, gate_part(dcell))
     dx = pushed.x if _live(pushed.x) else None
+    inputs = partial(project, product=sequence_matmul)
 
     def window(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
         (x, dx, saved, stepped), controls = xs
         # The products of all steps at once, each only if its factor is differentiated.
-        dzx = _push(project, (input_part(cell), x), (input_part(dcell), dx))
-        da = matmul(saved.h, dcell.w_h) if _live(dcell.w_h) else None
-        dp = matmul(saved.m, dcell.projection) if _live(dcell.projection) else None
+        dzx = _push(inputs, (input_part(cell), x), (input_part(dcell), dx))
+        da, dp = (
+            matmul_by_columns(a, dw) if _live(dw) else None
+            for a, dw in ((saved.h, dcell.w_h), (saved.m, dcell.projection))
+        )
         dpre = mix(cell, dzx, da)
         if is_standard(cell):
             factor = stepped.g if driven.fixed.g is None else driven.fixed.g[None]
