@@ -1,8 +1,14 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Runs the benchmarks: python -m benchmarks {scan-vs-loop, peers, report}."""
+"""Runs the benchmarks and writes their report.
+
+python -m benchmarks {scan-vs-loop, peers, scaling, memory, report}; `--smoke` after a
+verb takes seconds and shows that it works, `smoke` runs all of them so.
+"""
 
 import dataclasses
+import importlib
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +16,12 @@ from typing import Annotated, Any
 
 EXTRA = 'pip install "lstm_jax[benchmarks]"'
 PROGRAM = "python -m benchmarks"
+MODULES = {
+    "scan-vs-loop": "loops",
+    "peers": "compare",
+    "scaling": "scaling",
+    "memory": "memory",
+}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -51,6 +63,13 @@ def measured(name: str, module: Any, arguments: Sequence[str]) -> None:
     print(report.TABLES[name](document))
 
 
+def smoke() -> None:
+    """Runs every benchmark for seconds, into a folder that does not stay."""
+    with tempfile.TemporaryDirectory() as folder:
+        for verb in MODULES:
+            main([verb, "--smoke", "--out", folder])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
     import argparse
@@ -58,24 +77,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"{PROGRAM} VERB --help shows the settings of one.",
     )
-    parser.add_argument("verb", choices=("scan-vs-loop", "peers", "report"))
+    parser.add_argument("verb", choices=(*MODULES, "smoke", "report"))
     parser.add_argument("settings", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
-    match given.verb:
-        case "peers":
-            from benchmarks import compare
+    if given.verb in MODULES:
+        module = importlib.import_module(f"benchmarks.{MODULES[given.verb]}")
+        measured(given.verb, module, given.settings)
+    elif given.verb == "smoke":
+        smoke()
+    else:
+        from benchmarks import report
 
-            measured("peers", compare, given.settings)
-        case "scan-vs-loop":
-            from benchmarks import loops
-
-            measured("scan-vs-loop", loops, given.settings)
-        case "report":
-            from benchmarks import report
-
-            report.write()
+        report.write()
 
 
 if __name__ == "__main__":

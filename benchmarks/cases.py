@@ -7,46 +7,83 @@ import numpy as np
 
 
 class Row(NamedTuple):
-    """One layer over one batch: T steps, B rows, I inputs, H units."""
+    """A network over one batch: T steps, B rows, I inputs, H units.
+
+    Attributes:
+        steps: T.
+        batch: B.
+        inputs: I.
+        hidden: H, of every layer and direction.
+        layers: how many stand above each other.
+        directions: 2 runs every layer both ways and concatenates.
+        ragged: lengths from 1 to T, of a mean of half of T, instead of T for all.
+    """
 
     steps: int
     batch: int
     inputs: int
     hidden: int
+    layers: int = 1
+    directions: int = 1
+    ragged: bool = False
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The width of what each layer reads."""
+        above = (self.directions * self.hidden,) * (self.layers - 1)
+        return (self.inputs, *above)
 
     @property
     def flops(self) -> int:
-        """Operations of the matrix products of a forward pass."""
-        columns = 4 * self.hidden
-        return 2 * self.steps * self.batch * (self.inputs + self.hidden) * columns
+        """Operations of the matrix products of a forward pass over all T steps."""
+        weights = sum(width + self.hidden for width in self.widths) * 4 * self.hidden
+        return 2 * self.steps * self.batch * self.directions * weights
 
 
 ROWS = {
     "stream": Row(1000, 1, 32, 64),
     "small": Row(128, 32, 64, 128),
+    "small, ragged": Row(128, 32, 64, 128, ragged=True),
     "ptb": Row(20, 20, 200, 200),
     "ptbM": Row(35, 20, 650, 650),
     "mid": Row(64, 64, 256, 256),
+    "mid, ragged": Row(64, 64, 256, 256, ragged=True),
     "smnist": Row(784, 64, 1, 128),
     "fastrnns": Row(100, 64, 512, 512),
+    "both ways, ragged": Row(64, 32, 128, 128, layers=2, directions=2, ragged=True),
 }
-SMOKE = {"smoke": Row(12, 8, 3, 5)}
+SMOKE = {
+    "smoke": Row(12, 8, 3, 5),
+    "smoke, ragged": Row(12, 8, 3, 5, layers=2, directions=2, ragged=True),
+}
 
 
-class Problem(NamedTuple):
-    """Weights in this library's layout, and an input; all float32.
+class Weights(NamedTuple):
+    """One layer in one direction, in this library's layout; all float32.
 
     Attributes:
         w_x: (I, 4H), columns i, f, g, o.
         w_h: (H, 4H).
         b: (4H,).
-        x: (T, B, I).
     """
 
     w_x: np.ndarray
     w_h: np.ndarray
     b: np.ndarray
+
+
+class Problem(NamedTuple):
+    """What every library computes with.
+
+    Attributes:
+        layers: of each layer, the weights of its directions.
+        x: (T, B, I).
+        lengths: (B,), the longest first; None where all have T steps.
+    """
+
+    layers: tuple[tuple[Weights, ...], ...]
     x: np.ndarray
+    lengths: np.ndarray | None
 
 
 def problem(row: Row) -> Problem:
@@ -54,11 +91,20 @@ def problem(row: Row) -> Problem:
     rng = np.random.default_rng(0)
     bound = row.hidden**-0.5
 
-    def weights(*shape: int) -> np.ndarray:
+    def uniform(*shape: int) -> np.ndarray:
         return rng.uniform(-bound, bound, shape).astype(np.float32)
 
-    columns = 4 * row.hidden
-    x = rng.standard_normal((row.steps, row.batch, row.inputs)).astype(np.float32)
-    return Problem(
-        weights(row.inputs, columns), weights(row.hidden, columns), weights(columns), x
+    def weights(inputs: int) -> Weights:
+        columns = 4 * row.hidden
+        return Weights(
+            uniform(inputs, columns), uniform(row.hidden, columns), uniform(columns)
+        )
+
+    layers = tuple(
+        tuple(weights(width) for _ in range(row.directions)) for width in row.widths
     )
+    x = rng.standard_normal((row.steps, row.batch, row.inputs)).astype(np.float32)
+    lengths = None
+    if row.ragged:
+        lengths = np.linspace(row.steps, 1, row.batch).round().astype(np.int32)
+    return Problem(layers, x, lengths)

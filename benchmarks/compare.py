@@ -1,15 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """`peers`: this library beside all others, asked in turn on one machine."""
 
-import contextlib
 import dataclasses
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +9,7 @@ from rich.progress import Progress
 
 from benchmarks import cases
 from benchmarks.peers import NAMES, OURS
-
-BOUND = 2e-5  # largest difference in float32 over the largest value
+from benchmarks.workers import load, one_round, started
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,104 +26,41 @@ class Settings:
     """How long a library is measured each time; one call at least."""
 
 
-SMOKE = Settings(rows=("smoke",), rounds=2, seconds=0.01)
-
-
-class Worker:
-    """A library in a process of its own."""
-
-    def __init__(self, name: str) -> None:
-        # The benchmark measures what users have by default.
-        environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-        environment["JAX_PLATFORMS"] = "cpu"  # where all of them can run
-        self.name = name
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
-
-    def ask(self, **request: Any) -> Any:
-        """Sends a request and waits for the answer."""
-        assert self.process.stdin and self.process.stdout
-        line = ""
-        with contextlib.suppress(BrokenPipeError):
-            print(json.dumps(request), file=self.process.stdin, flush=True)
-            line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(
-                f"peers: {self.name} died on {request}; is it installed? "
-                f"`python -m benchmarks.worker {self.name}` shows why."
-            )
-        return json.loads(line)
-
-    def close(self) -> None:
-        """Ends the process."""
-        assert self.process.stdin and self.process.stdout
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-def loaded(worker: Worker, row: cases.Row, folder: Path) -> Mapping[str, np.ndarray]:
-    """What a library computes for a row, after it has compiled all."""
-    file = folder / f"{worker.name}.npz"
-    worker.ask(do="load", row=list(row), to=str(file))
-    with np.load(file) as found:
-        return dict(found)
-
-
-def check(name: str, got: Any, expected: Any) -> None:
-    """Libraries that compute different things cannot be compared."""
-    for what, value in got.items():
-        error = np.abs(value - expected[what]).max() / np.abs(expected[what]).max()
-        if not error < BOUND:
-            raise AssertionError(
-                f"peers: {what} of {name} differs by {error:.2g} of the largest value."
-            )
+SMOKE = Settings(rows=tuple(cases.SMOKE), rounds=1, seconds=0.0)
 
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Measures every row; times are seconds a call, one a round."""
     rows = {**cases.ROWS, **cases.SMOKE}
+    for what, given, known in (
+        ("rows", settings.rows, tuple(rows)),
+        ("libraries", settings.libraries, NAMES),
+    ):
+        if not given or not set(given) <= set(known):
+            raise SystemExit(f"peers: {what} must be among {known}; got {given}.")
+    if not set(OURS) & set(settings.libraries):
+        raise SystemExit(f"peers: libraries must hold one of {OURS}: ratios are to it.")
     task = progress.add_task("peers", total=len(settings.rows) * settings.rounds)
-    workers = [Worker(name) for name in settings.libraries]
     found: dict[str, Any] = {}
-    try:
-        limits = []
+    limits = []
+    with started(settings.libraries) as workers:
         for name in settings.rows:
-            with tempfile.TemporaryDirectory() as folder:
-                results = [loaded(w, rows[name], Path(folder)) for w in workers]
-            for worker, result in zip(workers, results, strict=True):
-                check(worker.name, result, results[0])
+            row = rows[name]
+            load(workers, row)
             times: dict[str, dict[str, list[float]]] = {"forward": {}, "train": {}}
             for _ in range(settings.rounds):
                 limits.append(workers[0].ask(do="limit", seconds=settings.seconds))
-                for worker, result in zip(workers, results, strict=True):
-                    for what, by_name in times.items():
-                        if what == "train" and "w_h" not in result:
-                            continue
-                        taken = worker.ask(
-                            do="time", what=what, seconds=settings.seconds
-                        )
-                        by_name.setdefault(worker.name, []).append(taken)
+                one_round(workers, settings.seconds, times)
                 progress.advance(task)
-            found[name] = {**rows[name]._asdict(), "flops": rows[name].flops, **times}
-    finally:
-        for worker in workers:
-            worker.close()
+            found[name] = {**row._asdict(), "flops": row.flops, **times}
     return {"limit_flops": limits, "rows": found}
 
 
-def ratios(row: dict[str, Any], what: str) -> dict[str, float]:
+def ratios(row: dict[str, Any], what: str, ours: tuple[str, ...]) -> dict[str, float]:
     """How often each library's time holds ours: medians of the ratios in each round.
 
-    Ours is the better of one device and sharded over the cores, by its median.
+    Ours is that of `ours` with the lowest median, where there are several.
     """
     times = {name: np.asarray(values) for name, values in row[what].items()}
-    ours = min((times[name] for name in OURS if name in times), key=np.median)
-    return {name: float(np.median(values / ours)) for name, values in times.items()}
+    best = min((times[name] for name in ours if name in times), key=np.median)
+    return {name: float(np.median(values / best)) for name, values in times.items()}

@@ -4,6 +4,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import numpy as np
 from rich.progress import Progress
 
 import lstm_jax
+from benchmarks.peers import scan_by_hand
 from benchmarks.worker import seconds_a_call
 
 Run = Callable[[Any, Any], jax.Array]
@@ -31,6 +33,8 @@ class Settings:
     """Width of x."""
     hidden: int = 64
     """Units."""
+    streaming: tuple[int, ...] = (64, 512)
+    """Units of a step that is called alone, with one row."""
     rounds: int = 7
     """Times that each is asked, in turn."""
     seconds: float = 0.1
@@ -38,7 +42,14 @@ class Settings:
 
 
 SMOKE = Settings(
-    lengths=(4, 8), longest_loop=4, batch=2, inputs=3, hidden=5, rounds=2, seconds=0.01
+    lengths=(4, 8),
+    longest_loop=4,
+    batch=2,
+    inputs=3,
+    hidden=5,
+    streaming=(5,),
+    rounds=1,
+    seconds=0.0,
 )
 
 
@@ -53,6 +64,12 @@ def whole(implementation: Any) -> Run:
     return run
 
 
+def by_hand(params: Any, x: Any) -> jax.Array:
+    """The scan that a user writes first, with the same weights."""
+    w = jnp.concatenate([params.w_x, params.w_h])
+    return scan_by_hand.run((w, params.b), x)
+
+
 def stepwise(params: Any, x: Any) -> jax.Array:
     """A Python loop over a jitted step: one small program, called T times."""
     state = lstm_jax.zero_state(params, x.shape[1:2])
@@ -60,14 +77,17 @@ def stepwise(params: Any, x: Any) -> jax.Array:
     for x_t in x:
         state, y = STEP(params, state, x_t)
         ys.append(y)
-    return jnp.stack(ys)
+    return STACK(ys)
 
 
 STEP = jax.jit(lstm_jax.lstm_step)
+STEP_BY_HAND = jax.jit(scan_by_hand.step)
+STACK = jax.jit(jnp.stack)
 PROGRAMS: dict[str, Run] = {
     "Scan()": whole(lstm_jax.Scan()),
     "Scan(unroll=4)": whole(lstm_jax.Scan(unroll=4)),
     "Loop()": whole(lstm_jax.Loop()),
+    "scan by hand": by_hand,
 }
 STEPWISE = "Python loop over a jitted step"
 
@@ -94,6 +114,11 @@ def compiled(run: Run, gradient: bool, params: Any, x: Any) -> dict[str, Any]:
     }
 
 
+def same(got: Any, expected: Any) -> None:
+    """What differs cannot be compared."""
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-5), got, expected)
+
+
 def one_length(settings: Settings, steps: int) -> list[dict[str, Any]]:
     """Every way of running T steps, forward and with its gradient."""
     key = jax.random.key(0)
@@ -109,26 +134,57 @@ def one_length(settings: Settings, steps: int) -> list[dict[str, Any]]:
             ways.append({"name": name, "what": what, "steps": steps, **made})
     call = lambda: jax.block_until_ready(stepwise(params, x))  # noqa: E731
     ways.append({"name": STEPWISE, "what": "forward", "steps": steps, "call": call})
-    expected = np.asarray(ways[0]["call"]())
+    expected = {way["what"]: way["call"]() for way in reversed(ways)}
     for way in ways:
-        first = way["call"]()
-        if way["what"] == "forward":
-            np.testing.assert_allclose(np.asarray(first), expected, atol=1e-5)
+        same(way["call"](), expected[way["what"]])
     return ways
+
+
+def streaming(settings: Settings, hidden: int) -> list[dict[str, Any]]:
+    """One step of one row, its state handed on, as a stream of inputs calls it."""
+    key = jax.random.key(0)
+    params = lstm_jax.init_cell(key, hidden, hidden)
+    fused = jnp.concatenate([params.w_x, params.w_h]), params.b
+    x = jax.random.normal(key, (1, hidden))
+    ways: list[dict[str, Any]] = []
+    for name, step, own in (
+        ("lstm_step", STEP, params),
+        ("step by hand", STEP_BY_HAND, fused),
+    ):
+        state = [jnp.zeros((1, hidden))] * 2
+        held = [tuple(state) if own is fused else lstm_jax.LSTMState(*state)]
+
+        def call(step: Any = step, own: Any = own, held: list[Any] = held) -> Any:
+            held[0], y = step(own, held[0], x)
+            return jax.block_until_ready(y)
+
+        ways.append({"name": name, "hidden": hidden, "call": call})
+    same(ways[0]["call"](), ways[1]["call"]())
+    return ways
+
+
+def in_turn(settings: Settings, ways: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every way with its seconds a call, one a round, instead of the call."""
+    times: list[list[float]] = [[] for _ in ways]
+    for _ in range(settings.rounds):
+        for own, way in zip(times, ways, strict=True):
+            own.append(seconds_a_call(way["call"], settings.seconds))
+    return [
+        {**{k: v for k, v in way.items() if k != "call"}, "seconds": own}
+        for own, way in zip(times, ways, strict=True)
+    ]
 
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Measures every length; `seconds` are those of a call, one a round."""
-    task = progress.add_task("scan-vs-loop", total=len(settings.lengths))
-    found = []
+    total = len(settings.lengths) + len(settings.streaming)
+    task = progress.add_task("scan-vs-loop", total=total)
+    found: dict[str, Any] = {"ways": [], "streaming": []}
+    one_length(settings, 2)  # what JAX does once in a process is no compile time
     for steps in settings.lengths:
-        ways = one_length(settings, steps)
-        times: list[list[float]] = [[] for _ in ways]
-        for _ in range(settings.rounds):
-            for own, way in zip(times, ways, strict=True):
-                own.append(seconds_a_call(way["call"], settings.seconds))
-        for own, way in zip(times, ways, strict=True):
-            del way["call"]
-            found.append({**way, "seconds": own})
+        found["ways"] += in_turn(settings, one_length(settings, steps))
         progress.advance(task)
-    return {"ways": found}
+    for hidden in settings.streaming:
+        found["streaming"] += in_turn(settings, streaming(settings, hidden))
+        progress.advance(task)
+    return found

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import compare
+from benchmarks import memory as memories
 from benchmarks.loops import STEPWISE
 from benchmarks.peers import JAX, NAMES, OURS
 from experiments import _figure
@@ -70,43 +71,50 @@ def _geometric(values: list[float]) -> float:
     return float(np.exp(np.mean(np.log(values))))
 
 
+def shape(row: dict[str, Any]) -> str:
+    """T, B, I, H, and what is not the simplest network."""
+    text = ", ".join(str(row[k]) for k in ("steps", "batch", "inputs", "hidden"))
+    layers = f", {row['layers']} layers" if row["layers"] > 1 else ""
+    return text + layers + (", two directions" if row["directions"] > 1 else "")
+
+
+def _over(row: dict[str, Any], what: str) -> dict[str, tuple[float, str]]:
+    """Others' time over ours, with who it is: the columns of the summary."""
+    best = compare.ratios(row, what, OURS)
+    found = {n: (best[n], n) for n in ("torch", "onnxruntime") if n in best}
+    for column, ours in (("best in JAX", OURS), ("one device", OURS[:1])):
+        own = [name for name in ours if name in best]
+        others = compare.ratios(row, what, tuple(own)) if own else {}
+        in_jax = [(ratio, name) for name, ratio in others.items() if name in JAX]
+        if in_jax:
+            found[column] = min(in_jax)
+    return found
+
+
 def summary(found: dict[str, Any]) -> str:
     """Others' time over ours, per row: torch, onnxruntime and the best in JAX."""
-    rows, columns = [], {"torch": [], "onnxruntime": [], "best": []}  # type: ignore
+    columns = ("torch", "onnxruntime", "best in JAX", "one device")
+    rows = []
+    means: dict[tuple[str, str], list[float]] = {}
     for name, row in found["results"]["rows"].items():
         for what in ("train", "forward"):
-            by_name = compare.ratios(row, what)
-            others = {k: v for k, v in by_name.items() if k in JAX}
-            best = min(others, key=lambda k: others[k]) if others else ""
-            values = {
-                "torch": by_name.get("torch"),
-                "onnxruntime": by_name.get("onnxruntime"),
-                "best": others.get(best),
-            }
-            for key, value in values.items():
-                if value is not None:
-                    columns[key].append((what, value))
-            shape = ", ".join(str(row[k]) for k in ("steps", "batch", "inputs"))
-            rows.append(
-                (
-                    f"{name} ({shape}, {row['hidden']})",
-                    what,
-                    *("" if v is None else f"{v:.2f}" for v in values.values()),
-                    best,
-                )
-            )
+            ratios = _over(row, what)
+            for column, (ratio, _) in ratios.items():
+                means.setdefault((what, column), []).append(ratio)
+            cells = [f"{ratios[c][0]:.2f}" if c in ratios else "" for c in columns]
+            which = ratios["best in JAX"][1] if "best in JAX" in ratios else ""
+            rows.append((f"{name} ({shape(row)})", what, *cells, which))
     for what in ("train", "forward"):
-        means = []
-        for pairs in columns.values():
-            own = [value for kind, value in pairs if kind == what]
-            means.append(f"{_geometric(own):.2f}" if own else "")
-        rows.append(("geometric mean", what, *means, ""))
+        own = [means.get((what, column), []) for column in columns]
+        cells = [f"{_geometric(values):.2f}" if values else "" for values in own]
+        rows.append(("geometric mean", what, *cells, ""))
     header = (
-        "T, B, I, H",
+        "row (T, B, I, H)",
         "",
         "torch / ours",
         "onnxruntime / ours",
         "best in JAX / ours",
+        "the same, ours on one device",
         "which",
     )
     return table(header, rows)
@@ -127,14 +135,25 @@ def peers(found: dict[str, Any]) -> str:
             ours = min(np.median(times[n]) for n in OURS if n in times)
             share = passes * row["flops"] / limit / ours
             cells = [_milliseconds(times[n]) if n in times else "" for n in names]
-            rows.append((name, *cells, f"{share:.0%}"))
+            rows.append((name, *cells, "" if row["ragged"] else f"{share:.0%}"))
         text.append(f"{what}, milliseconds: median (lowest-highest round)\n")
         text.append(table(("", *names, "ours: share of limit"), rows))
     text.append(
         f"The limit is a square float32 product on all cores, "
         f"{limit / 1e9:.0f} GFLOP/s here; train counts three forward passes.\n"
     )
-    return "\n".join(text)
+    return "\n".join([*text, _circumstances(found)])
+
+
+def _circumstances(found: dict[str, Any]) -> str:
+    """The machine and the versions, in a line."""
+    machine = found["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in found["versions"].items())
+    rounds = found["settings"].get("rounds", 1)
+    return (
+        f"{machine['processor']}, {machine['cores']} cores; {rounds} rounds; "
+        f"{versions}.\n"
+    )
 
 
 def loops(found: dict[str, Any]) -> str:
@@ -154,49 +173,147 @@ def loops(found: dict[str, Any]) -> str:
         rows.append((*which, _milliseconds(way["seconds"]), *made))
     rows.sort(key=lambda row: (row[0], int(row[1])))
     header = ("", "T", "", "ms", "s to compile", "program lines", "temporaries, MB")
-    return table(header, rows)
+    return "\n".join(
+        [
+            table(header, rows),
+            "A step called alone, one row, its state handed on\n",
+            _streaming(found),
+            _circumstances(found),
+        ]
+    )
 
 
-TABLES = {"peers": peers, "scan-vs-loop": loops}
+def _streaming(found: dict[str, Any]) -> str:
+    """Our step beside one by hand; the ratio is the median of those of the rounds."""
+    rows = []
+    pairs = found["results"]["streaming"]
+    for ours, hand in zip(pairs[::2], pairs[1::2], strict=True):
+        ratio = np.median(np.divide(ours["seconds"], hand["seconds"]))
+        times = (_milliseconds(way["seconds"]) for way in (ours, hand))
+        rows.append((f"{ours['hidden']}", *times, f"{ratio:.2f}"))
+    return table(("I = H", "lstm_step, ms", "by hand, ms", "ours / by hand"), rows)
+
+
+def scaling(found: dict[str, Any]) -> str:
+    """Times against T, B and H, for one device and for all."""
+    rows = []
+    for row in found["results"]["rows"]:
+        for what in ("train", "forward"):
+            times = row[what]
+            cells = [_milliseconds(values) for values in times.values()]
+            one, all_ = (np.asarray(times[name]) for name in OURS)
+            speed = np.median(one / all_)
+            gflops = (3 if what == "train" else 1) * row["flops"] / np.median(one) / 1e9
+            which = row["axis"], shape(row), what
+            rows.append((*which, *cells, f"{speed:.2f}", f"{gflops:.3g}"))
+    names = list(found["results"]["rows"][0]["train"])
+    header = (
+        *("", "T, B, I, H", "", *names),
+        *("one device / all", "GFLOP/s on one"),
+    )
+    return "\n".join([table(header, rows), _circumstances(found)])
+
+
+def memory(found: dict[str, Any]) -> str:
+    """Temporaries of the gradient against T."""
+    entries = found["results"]["lengths"]
+    lengths = sorted({entry["steps"] for entry in entries})
+    names = list(dict.fromkeys(entry["name"] for entry in entries))
+    by = {(entry["name"], entry["steps"]): entry for entry in entries}
+    text = []
+    for title, cell in (
+        ("megabytes", lambda e: f"{e['bytes'] / 1e6:.3g}"),
+        ("milliseconds of the gradient", lambda e: _milliseconds(e["seconds"])),
+    ):
+        rows = [
+            (memories.OURS.get(n, n), *(cell(by[n, steps]) for steps in lengths))
+            for n in names
+        ]
+        text += [f"{title}\n", table(("T", *map(str, lengths)), rows)]
+    return "\n".join([*text, _circumstances(found)])
+
+
+TABLES = {
+    "peers": peers,
+    "scan-vs-loop": loops,
+    "scaling": scaling,
+    "memory": memory,
+}
+COLOURS = (
+    _figure.BLUE,
+    _figure.SKY,
+    _figure.VERMILION,
+    _figure.GREY,
+    _figure.GREEN,
+    _figure.ORANGE,
+    _figure.PURPLE,
+    _figure.BLACK,
+)
+Lines = dict[str, list[tuple[float, float]]]
+
+
+def _draw(path: Path, panels: list[tuple[str, str, Lines]]) -> None:
+    """Panels of (title, axis, lines), both axes logarithmic."""
+    with _figure.saved(path, 5.5 * len(panels), 4) as figure:
+        all_axes = np.atleast_1d(figure.subplots(1, len(panels)))
+        for axes, (title, along, lines) in zip(all_axes, panels, strict=True):
+            axes.set_xscale("log", base=2)
+            axes.set_yscale("log")
+            ends = [np.log(points[-1][1]) for points in lines.values()]
+            spread = np.ptp([np.log(y) for p in lines.values() for _, y in p]) or 1.0
+            places = np.exp(_figure.apart(ends, spread / 18))
+            for (name, points), place, colour in zip(lines.items(), places, COLOURS):  # noqa: B905
+                x, y = zip(*points, strict=True)
+                axes.plot(x, y, color=colour, marker="o")
+                _figure.label(axes, x[-1], place, name, colour)
+            axes.set_xlabel(along)
+            axes.set_title(title)
 
 
 def _draw_loops(found: dict[str, Any], path: Path) -> None:
-    ways = found["results"]["ways"]
-    names = list(dict.fromkeys(way["name"] for way in ways))
-    colours = dict(
-        zip(
-            names,
-            (_figure.BLUE, _figure.SKY, _figure.VERMILION, _figure.GREY),
-            strict=True,
-        )
+    run: Lines = {}
+    make: Lines = {}
+    for way in found["results"]["ways"]:
+        if way["what"] != "forward":
+            continue
+        point = way["steps"], 1e3 * float(np.median(way["seconds"]))
+        run.setdefault(way["name"], []).append(point)
+        if way["name"] != STEPWISE:
+            seconds = way["trace_seconds"] + way["compile_seconds"]
+            make.setdefault(way["name"], []).append((way["steps"], seconds))
+    _draw(
+        path,
+        [("forward: run, ms", "T", run), ("forward: trace and compile, s", "T", make)],
     )
-    panels = (
-        ("run, ms", lambda w: 1e3 * float(np.median(w["seconds"]))),
-        (
-            "trace and compile, s",
-            lambda w: w["trace_seconds"] + w["compile_seconds"],
-        ),
-    )
-    with _figure.saved(path, 11, 4) as figure:
-        for axes, (title, value) in zip(figure.subplots(1, 2), panels, strict=True):
-            for name in names:
-                own = [
-                    w
-                    for w in ways
-                    if w["name"] == name
-                    and w["what"] == "forward"
-                    and ("seconds" if "run" in title else "trace_seconds") in w
-                ]
-                if own:
-                    steps = [w["steps"] for w in own]
-                    axes.plot(
-                        steps, [value(w) for w in own], color=colours[name], marker="o"
-                    )
-                    _figure.label(axes, steps[-1], value(own[-1]), name, colours[name])
-            axes.set_xscale("log", base=2)
-            axes.set_yscale("log")
-            axes.set_xlabel("T")
-            axes.set_title(f"forward: {title}")
+
+
+def _draw_scaling(found: dict[str, Any], path: Path) -> None:
+    keys = {"T": "steps", "B": "batch", "H": "hidden"}
+    panels = []
+    for axis, key in keys.items():
+        lines: Lines = {}
+        for row in found["results"]["rows"]:
+            if row["axis"] == axis:
+                for name, values in row["train"].items():
+                    point = row[key], 1e3 * float(np.median(values))
+                    lines.setdefault(name, []).append(point)
+        panels.append((f"gradient against {axis}, ms", axis, lines))
+    _draw(path, panels)
+
+
+def _draw_memory(found: dict[str, Any], path: Path) -> None:
+    lines: Lines = {}
+    for entry in found["results"]["lengths"]:
+        name = memories.OURS.get(entry["name"], entry["name"])
+        lines.setdefault(name, []).append((entry["steps"], entry["bytes"] / 1e6))
+    _draw(path, [("temporaries of the gradient, MB", "T", lines)])
+
+
+FIGURES = {
+    "scan-vs-loop": _draw_loops,
+    "scaling": _draw_scaling,
+    "memory": _draw_memory,
+}
 
 
 def filled(text: str, marker: str, new: str) -> str:
@@ -222,7 +339,7 @@ def write() -> None:
     """Writes the tables into the READMEs, and the figures."""
     for path, text in pages().items():
         path.write_text(text)
-    file = FOLDER / "results" / "scan-vs-loop.json"
-    if file.exists():
-        found = json.loads(file.read_text())
-        _draw_loops(found, FOLDER / "results" / "scan-vs-loop.png")
+    for name, draw in FIGURES.items():
+        file = FOLDER / "results" / f"{name}.json"
+        if file.exists():
+            draw(json.loads(file.read_text()), file.with_suffix(".png"))

@@ -1,11 +1,13 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """One library in a process of its own: python -m benchmarks.worker NAME.
 
-It reads a JSON request a line and answers with a JSON line:
+Its first line is "ready". Then it reads a JSON request a line and answers with one:
 
-    {"do": "limit", "seconds": s}                 operations a second of a large product
-    {"do": "load", "row": [T, B, I, H], "to": f}  y and dW_h of the row go to the file f
-    {"do": "time", "what": w, "seconds": s}       seconds a call, over about s seconds
+    {"do": "limit", "seconds": s}            operations a second of a large product
+    {"do": "load", "row": [T, B, …]}         the row is what the others are about
+    {"do": "save", "to": f}                  its y and dW_h go to the file f
+    {"do": "time", "what": w, "seconds": s}  seconds a call, over about s seconds
+    {"do": "memory"}                         temporary bytes of the compiled gradient
 """
 
 import importlib
@@ -47,23 +49,31 @@ def limit(least: float) -> float:
     return 2 * SQUARE**3 / seconds_a_call(call, least)
 
 
-def answer(module: Any, peer: Peer | None, request: dict[str, Any]) -> Any:
+def save(peer: Peer, file: str) -> list[str]:
+    """Writes y, with time in front, and dW_h; gives their names."""
+    y = np.asarray(peer.forward())
+    found: dict[str, Any] = {"y": y.swapaxes(0, 1) if peer.batch_major else y}
+    if peer.train is not None and peer.w_h is not None:
+        found["w_h"] = np.asarray(peer.w_h(peer.train()))
+    np.savez(file, **found)
+    return sorted(found)
+
+
+def answer(module: Any, peer: Any, request: dict[str, Any]) -> tuple[Any, Any]:
     """Does what a request asks for; gives the peer and the answer."""
-    match request["do"]:
-        case "limit":
-            return peer, limit(request["seconds"])
-        case "load":
-            peer = module.make(problem(Row(*request["row"])))
-            out: dict[str, Any] = {"y": np.asarray(peer.forward())}
-            if peer.train is not None and peer.w_h is not None:
-                out["w_h"] = np.asarray(peer.w_h(peer.train()))
-            np.savez(request["to"], **out)
-            return peer, sorted(out)
-        case "time":
-            assert peer is not None
-            call = getattr(peer, request["what"])
-            return peer, seconds_a_call(call, request["seconds"])
-    raise ValueError(f"worker: no request is named {request['do']!r}.")
+    match request:
+        case {"do": "limit", "seconds": seconds}:
+            return peer, limit(seconds)
+        case {"do": "load", "row": row}:
+            return module.make(problem(Row(*row))), "loaded"
+        case {"do": "save", "to": file}:
+            return peer, save(peer, file)
+        case {"do": "time", "what": what, "seconds": seconds}:
+            call = getattr(peer, what)
+            return peer, None if call is None else seconds_a_call(call, seconds)
+        case {"do": "memory"}:
+            return peer, peer.temporary_bytes and peer.temporary_bytes()
+    raise ValueError(f"worker: no request is like {request!r}.")
 
 
 def main() -> None:
@@ -75,6 +85,7 @@ def main() -> None:
         import jax
 
         jax.config.update("jax_num_cpu_devices", module.DEVICES)
+    print(json.dumps("ready"), file=replies, flush=True)
     peer = None
     for line in sys.stdin:
         peer, reply = answer(module, peer, json.loads(line))

@@ -15,15 +15,22 @@ class Peer(NamedTuple):
     """A library with the weights of a problem in it.
 
     Attributes:
-        forward: () -> y (T, B, H), finished when it returns.
+        forward: () -> y (T, B, directions H) or (B, T, directions H), finished when it
+            returns.
         train: () -> gradients of mean(y²) with respect to all weights, finished when it
-            returns; None where the library has none.
-        w_h: turns what `train` gives into dW_h (H, 4H), columns i, f, g, o.
+            returns; None where the library has none. The padding's y counts as 0.
+        w_h: turns what `train` gives into dW_h (H, 4H) of the first layer, forward,
+            columns i, f, g, o.
+        batch_major: y is (B, T, directions H).
+        temporary_bytes: () -> what the compiled program of `train` needs beside its
+            arguments and results; None where no compiler says so.
     """
 
     forward: Callable[[], Any]
     train: Callable[[], Any] | None
     w_h: Callable[[Any], Any] | None
+    batch_major: bool = False
+    temporary_bytes: Callable[[], int] | None = None
 
 
 NAMES = (

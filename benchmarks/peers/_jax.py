@@ -1,36 +1,104 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""What all peers in JAX share: jit, the loss, and waiting for results."""
+"""What all peers in JAX share: networks of layers, jit, the loss, and waiting.
+
+The libraries' own lengths cost more than they save, where they have any: here they run
+over the padding too, what they give there is set to 0, and the other direction is
+turned round by a gather.
+"""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from benchmarks.cases import Problem, Weights
 from benchmarks.peers import Peer
+
+Run = Callable[[Any, Any], jax.Array]
+
+
+class Layer(NamedTuple):
+    """One layer of a library in one direction.
+
+    Attributes:
+        params: any tree of arrays.
+        run: (params, x) -> y, both with time in front, or both with the batch.
+        w_h: gradient of params -> dW_h (H, 4H), columns i, f, g, o.
+    """
+
+    params: Any
+    run: Run
+    w_h: Callable[[Any], Any]
+
+
+def turned(x: jax.Array, lengths: Any, time: int) -> jax.Array:
+    """The valid part of every row from its end to its beginning."""
+    if lengths is None:
+        return jnp.flip(x, time)
+    t = jnp.arange(x.shape[time])
+    order = jnp.where(t < lengths[:, None], lengths[:, None] - 1 - t, t)
+    order = order if time else order.T
+    return jnp.take_along_axis(x, order[..., None], time)
+
+
+def network(
+    make: Callable[[Weights], Layer], problem: Problem, batch_major: bool = False
+) -> Peer:
+    """A peer from a library's single layer."""
+    layers = [[make(w) for w in both] for both in problem.layers]
+    time = int(batch_major)
+    lengths = None if problem.lengths is None else jnp.asarray(problem.lengths)
+
+    def run(params: Any, x: jax.Array) -> jax.Array:
+        for own, both in zip(params, layers, strict=True):
+            ys = [both[0].run(own[0], x)]
+            if len(both) == 2:
+                back = both[1].run(own[1], turned(x, lengths, time))
+                ys.append(turned(back, lengths, time))
+            x = jnp.concatenate(ys, -1) if len(ys) == 2 else ys[0]
+        if lengths is None:
+            return x
+        valid = jnp.arange(x.shape[time]) < lengths[:, None]
+        return jnp.where((valid if time else valid.T)[..., None], x, 0)
+
+    params = [[layer.params for layer in both] for both in layers]
+    x = problem.x.swapaxes(0, 1) if batch_major else problem.x
+    return peer(
+        run, params, x, lambda gradient: layers[0][0].w_h(gradient[0][0]), batch_major
+    )
 
 
 def peer(
-    run: Callable[[Any, Any], jax.Array],
+    run: Run,
     params: Any,
     x: Any,
     w_h: Callable[[Any], Any],
+    batch_major: bool = False,
 ) -> Peer:
     """A peer from a pure function.
 
     Args:
-        run: (params, x) -> y (T, B, H).
+        run: (params, x) -> y, 0 in the padding.
         params: any tree of arrays.
         x: in whatever layout `run` takes.
         w_h: gradient of params -> dW_h (H, 4H).
+        batch_major: y is (B, T, …).
     """
     params, x = jax.tree.map(jnp.asarray, (params, x))
     forward = jax.jit(run)
     train = jax.jit(jax.grad(lambda params, x: jnp.mean(jnp.square(run(params, x)))))
+
+    def temporary_bytes() -> int:
+        memory: Any = train.lower(params, x).compile().memory_analysis()
+        return memory.temp_size_in_bytes
+
     return Peer(
         lambda: jax.block_until_ready(forward(params, x)),
         lambda: jax.block_until_ready(train(params, x)),
         w_h,
+        batch_major,
+        temporary_bytes,
     )
 
 

@@ -1,26 +1,26 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """equinox's LSTMCell, vmapped over the batch and scanned."""
 
+from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from benchmarks.cases import Problem
-from benchmarks.peers import Peer
-from benchmarks.peers._jax import peer
+from benchmarks.cases import Weights
+from benchmarks.peers._jax import Layer, network
 
 DEVICES = 1
 
 
-def make(problem: Problem) -> Peer:
+def layer(weights: Weights) -> Layer:
     """Rows are gates, in this library's order."""
-    inputs, hidden = problem.w_x.shape[0], problem.w_h.shape[0]
+    inputs, hidden = weights.w_x.shape[0], weights.w_h.shape[0]
     cell = eqx.tree_at(
         lambda c: (c.weight_ih, c.weight_hh, c.bias),
         eqx.nn.LSTMCell(inputs, hidden, key=jax.random.key(0)),
-        tuple(jnp.asarray(a) for a in (problem.w_x.T, problem.w_h.T, problem.b)),
+        tuple(jnp.asarray(a) for a in (weights.w_x.T, weights.w_h.T, weights.b)),
     )
     params, static = eqx.partition(cell, eqx.is_array)
 
@@ -34,4 +34,7 @@ def make(problem: Problem) -> Peer:
 
         return jax.lax.scan(body, (zero, zero), x)[1]
 
-    return peer(run, params, problem.x, lambda gradient: gradient.weight_hh.T)
+    return Layer(params, run, lambda gradient: gradient.weight_hh.T)
+
+
+make = partial(network, layer)

@@ -5,28 +5,28 @@ import os
 
 os.environ["KERAS_BACKEND"] = "jax"
 
+from functools import partial
 from typing import Any
 
-import jax.numpy as jnp
 import keras
 
-from benchmarks.cases import Problem
-from benchmarks.peers import Peer
-from benchmarks.peers._jax import peer
+from benchmarks.cases import Weights
+from benchmarks.peers._jax import Layer, network
 
 DEVICES = 1
 
 
-def make(problem: Problem) -> Peer:
+def layer(weights: Weights) -> Layer:
     """Gates in this library's order; batch first, as Keras has it."""
-    inputs, hidden = problem.w_x.shape[0], problem.w_h.shape[0]
-    layer = keras.layers.LSTM(hidden, return_sequences=True)
-    layer.build((None, None, inputs))
-    fixed = [v.value for v in layer.non_trainable_variables]
+    inputs, hidden = weights.w_x.shape[0], weights.w_h.shape[0]
+    own = keras.layers.LSTM(hidden, return_sequences=True)
+    own.build((None, None, inputs))
+    fixed = [v.value for v in own.non_trainable_variables]
 
     def run(params: Any, x: Any) -> Any:
-        y, _ = layer.stateless_call(params, fixed, x)
-        return jnp.moveaxis(y, 1, 0)
+        return own.stateless_call(params, fixed, x)[0]
 
-    params = [problem.w_x, problem.w_h, problem.b]
-    return peer(run, params, problem.x.swapaxes(0, 1).copy(), lambda g: g[1])
+    return Layer(list(weights), run, lambda gradient: gradient[1])
+
+
+make = partial(network, layer, batch_major=True)

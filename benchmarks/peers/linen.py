@@ -1,32 +1,34 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """flax.linen.RNN over OptimizedLSTMCell."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from benchmarks.cases import Problem
-from benchmarks.peers import Peer
-from benchmarks.peers._jax import peer
+from benchmarks.cases import Weights
+from benchmarks.peers._jax import Layer, network
 
 DEVICES = 1
 
 
-def make(problem: Problem) -> Peer:
+def layer(weights: Weights) -> Layer:
     """One kernel a gate, biases beside the state's."""
-    hidden = problem.w_h.shape[0]
-    weights: dict[str, Any] = {}
+    hidden = weights.w_h.shape[0]
+    cell: dict[str, Any] = {}
     for k, gate in enumerate("ifgo"):
         own = slice(k * hidden, (k + 1) * hidden)
-        weights[f"i{gate}"] = {"kernel": problem.w_x[:, own]}
-        weights[f"h{gate}"] = {"kernel": problem.w_h[:, own], "bias": problem.b[own]}
+        cell[f"i{gate}"] = {"kernel": weights.w_x[:, own]}
+        cell[f"h{gate}"] = {"kernel": weights.w_h[:, own], "bias": weights.b[own]}
     module: Any = nn.RNN(nn.OptimizedLSTMCell(hidden), time_major=True)
-    return peer(
+    return Layer(
+        {"params": {"cell": cell}},
         module.apply,
-        {"params": {"cell": weights}},
-        problem.x,
         lambda gradient: jnp.concatenate(
             [gradient["params"]["cell"][f"h{gate}"]["kernel"] for gate in "ifgo"], -1
         ),
     )
+
+
+make = partial(network, layer)

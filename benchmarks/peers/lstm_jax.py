@@ -1,6 +1,10 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """This library on one device."""
 
+from typing import Any
+
+import jax
+
 import lstm_jax
 from benchmarks.cases import Problem
 from benchmarks.peers import Peer
@@ -9,12 +13,31 @@ from benchmarks.peers._jax import peer
 DEVICES = 1
 
 
-def make(problem: Problem) -> Peer:
+def network(problem: Problem) -> lstm_jax.Stack:
+    """The weights in this library's containers."""
+    layers = []
+    for both in problem.layers:
+        cells = [lstm_jax.LSTMParams(*weights) for weights in both]
+        layers.append(lstm_jax.Bidirectional(*cells) if len(cells) == 2 else cells[0])
+    return lstm_jax.Stack(tuple(layers))
+
+
+def w_h(gradient: Any) -> Any:
+    """dW_h of the first layer, forward."""
+    first = gradient.layers[0]
+    return getattr(first, "forward", first).w_h
+
+
+def make(problem: Problem, implementation: Any = None) -> Peer:
     """`apply` as a user calls it."""
-    params = lstm_jax.LSTMParams(problem.w_x, problem.w_h, problem.b)
-    return peer(
-        lambda params, x: lstm_jax.apply(params, x, time_major=True)[0],
-        params,
-        problem.x,
-        lambda gradient: gradient.w_h,
-    )
+
+    def run(params: Any, x: Any) -> jax.Array:
+        return lstm_jax.apply(
+            params,
+            x,
+            lengths=problem.lengths,
+            time_major=True,
+            implementation=implementation,
+        )[0]
+
+    return peer(run, network(problem), problem.x, w_h)

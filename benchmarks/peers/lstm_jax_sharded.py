@@ -7,46 +7,39 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType
 
 import lstm_jax
 from benchmarks.cases import Problem
 from benchmarks.peers import Peer
+from benchmarks.peers.lstm_jax import network, w_h
+from lstm_jax import sharding
 
-DEVICES = os.cpu_count() or 1
+CORES = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+DEVICES = len(CORES)
 
 
 def make(problem: Problem) -> Peer:
-    """`apply` inside `shard_map`; a batch that cannot be shared out stays whole."""
-    batch = problem.x.shape[1]
-    number = math.gcd(batch, jax.device_count())
-    mesh = jax.make_mesh(
-        (number,),
-        ("data",),
-        axis_types=(AxisType.Auto,),
-        devices=jax.devices()[:number],
-    )
-    params: Any = lstm_jax.LSTMParams(problem.w_x, problem.w_h, problem.b)
-    params = jax.device_put(params, NamedSharding(mesh, P()))
-    x = jax.device_put(problem.x, NamedSharding(mesh, P(None, "data")))
+    """`apply` on each device's rows; a batch that cannot be shared out stays whole."""
+    number = math.gcd(problem.x.shape[1], jax.device_count())
+    devices = jax.devices()[:number]
+    mesh = jax.make_mesh((number,), ("data",), (AxisType.Auto,), devices=devices)
+    params = sharding.replicate(network(problem), mesh)
+    batch, axes = (problem.x,), (1,)
+    if problem.lengths is not None:
+        batch, axes = (*batch, problem.lengths), (1, 0)
+    batch = sharding.shard_batch(batch, mesh, batch_axis=axes)
 
-    def run(params: Any, x: Any) -> jax.Array:
-        return lstm_jax.apply(params, x, time_major=True)[0]
+    def run(params: Any, x: Any, lengths: Any = None) -> jax.Array:
+        return lstm_jax.apply(params, x, lengths=lengths, time_major=True)[0]
 
-    def loss(params: Any, x: Any) -> jax.Array:
-        mean = jnp.mean(jnp.square(run(params, x)))
-        return jax.lax.pmean(mean, "data")
+    def loss(params: Any, *batch: Any) -> jax.Array:
+        return jnp.mean(jnp.square(run(params, *batch)))
 
-    rows = P(None, "data")
-    forward = jax.jit(
-        jax.shard_map(run, mesh=mesh, in_specs=(P(), rows), out_specs=rows)
-    )
-    train = jax.jit(
-        jax.grad(jax.shard_map(loss, mesh=mesh, in_specs=(P(), rows), out_specs=P()))
-    )
+    forward = jax.jit(run)
+    train = sharding.data_parallel(jax.grad(loss), mesh, batch_axis=axes)
     return Peer(
-        lambda: jax.block_until_ready(forward(params, x)),
-        lambda: jax.block_until_ready(train(params, x)),
-        lambda gradient: gradient.w_h,
+        lambda: jax.block_until_ready(forward(params, *batch)),
+        lambda: jax.block_until_ready(train(params, *batch)),
+        w_h,
     )

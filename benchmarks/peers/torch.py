@@ -1,7 +1,8 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""torch.nn.LSTM, whose kernels are oneDNN's and MKL's."""
+"""torch.nn.LSTM, whose kernels are oneDNN's and MKL's; ragged rows are packed."""
 
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.cases import Problem
 from benchmarks.peers import Peer
@@ -11,24 +12,33 @@ DEVICES = 1
 
 def make(problem: Problem) -> Peer:
     """The module as it comes, time first."""
-    inputs, columns = problem.w_x.shape
-    module = torch.nn.LSTM(inputs, columns // 4)
+    weights = [w for both in problem.layers for w in both]
+    inputs, columns = weights[0].w_x.shape
+    module = torch.nn.LSTM(
+        inputs,
+        columns // 4,
+        num_layers=len(problem.layers),
+        bidirectional=len(problem.layers[0]) == 2,
+    )
+    values = [a for w in weights for a in (w.w_x.T, w.w_h.T, w.b, 0 * w.b)]
     with torch.no_grad():
-        for parameter, value in zip(
-            module.parameters(),
-            (problem.w_x.T, problem.w_h.T, problem.b, 0 * problem.b),
-            strict=True,
-        ):
+        for parameter, value in zip(module.parameters(), values, strict=True):
             parameter.copy_(torch.from_numpy(value.copy()))
     x = torch.from_numpy(problem.x)
+    lengths = None if problem.lengths is None else torch.from_numpy(problem.lengths)
+
+    def run() -> torch.Tensor:
+        if lengths is None:
+            return module(x)[0]
+        return pad_packed_sequence(module(pack_padded_sequence(x, lengths))[0])[0]
 
     def forward() -> torch.Tensor:
         with torch.no_grad():
-            return module(x)[0]
+            return run()
 
     def train() -> list[torch.Tensor]:
         module.zero_grad(set_to_none=True)
-        module(x)[0].square().mean().backward()
+        run().square().mean().backward()
         return [p.grad for p in module.parameters() if p.grad is not None]
 
     return Peer(forward, train, lambda gradient: gradient[1].numpy().T)

@@ -1,0 +1,56 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""`memory`: temporary bytes of the compiled gradient against T, and its time."""
+
+import dataclasses
+from typing import Any
+
+from rich.progress import Progress
+
+from benchmarks.cases import Row
+from benchmarks.peers import JAX
+from benchmarks.workers import load, started
+
+OURS = {"lstm_jax": "Scan()", "lstm_jax_checkpoint": 'Scan(checkpoint="sqrt")'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What can be changed from the command line."""
+
+    steps: tuple[int, ...] = (16, 64, 256, 1024, 4096)
+    """T."""
+    batch: int = 16
+    """Rows."""
+    inputs: int = 64
+    """Width of x."""
+    hidden: int = 128
+    """Units."""
+    rounds: int = 5
+    """Times that each is asked, in turn."""
+    seconds: float = 0.2
+    """How long each is measured a time; one call at least."""
+
+
+SMOKE = Settings(steps=(8,), batch=2, inputs=3, hidden=5, rounds=1, seconds=0.0)
+
+
+def run(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Compiles and times every length; times are seconds a call, one a round."""
+    task = progress.add_task("memory", total=len(settings.steps))
+    found = []
+    with started((*OURS, *JAX)) as workers:
+        for steps in settings.steps:
+            row = Row(steps, settings.batch, settings.inputs, settings.hidden)
+            load(workers, row)
+            for worker in workers:
+                taken = worker.ask(do="memory")
+                found.append({"name": worker.name, "steps": steps, "bytes": taken})
+            own = found[-len(workers) :]
+            for _ in range(settings.rounds):
+                for worker, entry in zip(workers, own, strict=True):
+                    seconds = worker.ask(
+                        do="time", what="train", seconds=settings.seconds
+                    )
+                    entry.setdefault("seconds", []).append(seconds)
+            progress.advance(task)
+    return {"lengths": found}

@@ -1,0 +1,58 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""`scaling`: time and gradient's time against T, B and H, on one device and on all."""
+
+import dataclasses
+from typing import Any
+
+from rich.progress import Progress
+
+from benchmarks.cases import Row
+from benchmarks.workers import load, one_round, started
+
+LIBRARIES = ("lstm_jax", "lstm_jax_sharded", "torch")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What can be changed from the command line."""
+
+    steps: tuple[int, ...] = (16, 64, 256, 1024)
+    """T."""
+    batch: tuple[int, ...] = (2, 8, 32, 128)
+    """B."""
+    hidden: tuple[int, ...] = (32, 128, 512)
+    """H; and the width of x."""
+    rounds: int = 5
+    """Times that each is asked, in turn."""
+    seconds: float = 0.2
+    """How long each is measured a time; one call at least."""
+
+
+SMOKE = Settings(steps=(2, 4), batch=(2, 4), hidden=(3,), rounds=1, seconds=0.0)
+MIDDLE = Row(steps=64, batch=32, inputs=128, hidden=128)
+SMALL = Row(steps=2, batch=2, inputs=3, hidden=3)
+
+
+def rows(settings: Settings, middle: Row) -> list[tuple[str, Row]]:
+    """What varies, and the row, around one in the middle."""
+    return [
+        *(("T", middle._replace(steps=n)) for n in settings.steps),
+        *(("B", middle._replace(batch=n)) for n in settings.batch),
+        *(("H", middle._replace(inputs=n, hidden=n)) for n in settings.hidden),
+    ]
+
+
+def run(settings: Settings, progress: Progress) -> dict[str, Any]:
+    """Measures every row; times are seconds a call, one a round."""
+    planned = rows(settings, SMALL if settings == SMOKE else MIDDLE)
+    task = progress.add_task("scaling", total=len(planned))
+    found = []
+    with started(LIBRARIES) as workers:
+        for axis, row in planned:
+            load(workers, row)
+            times: dict[str, dict[str, list[float]]] = {"forward": {}, "train": {}}
+            for _ in range(settings.rounds):
+                one_round(workers, settings.seconds, times)
+            found.append({"axis": axis, **row._asdict(), "flops": row.flops, **times})
+            progress.advance(task)
+    return {"rows": found}
