@@ -130,7 +130,7 @@ class Cudnn:
         return _packed(_cells(as_one))
 
     @staticmethod
-    def unpack(weights: Any, like: Params) -> Params:
+    def unpack(weights: Any, like: Params) -> Any:
         """The inverse of `pack`; differentiable. The two biases are added.
 
         Args:
