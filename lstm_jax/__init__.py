@@ -4,7 +4,7 @@
 from lstm_jax import initializers
 from lstm_jax._apply import Plan, activations, apply, explain, lstm_step
 from lstm_jax._config import check_config, config, from_config
-from lstm_jax._implementations import Loop, Scan
+from lstm_jax._implementations import Cudnn, Loop, Scan
 from lstm_jax._init import init, init_cell, zero_state
 from lstm_jax._params import (
     Activation,
@@ -29,6 +29,7 @@ __all__ = [
     "Activations",
     "Bidirectional",
     "CellOptions",
+    "Cudnn",
     "GateNorm",
     "LSTMParams",
     "LSTMState",

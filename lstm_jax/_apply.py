@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from lstm_jax import _checks
 from lstm_jax._cell import Noise, advance, cast, project, result_dtype, wide
-from lstm_jax._implementations import Implementation, Scan
+from lstm_jax._implementations import Cudnn, Implementation, Scan
 from lstm_jax._params import (
     Activations,
     Bidirectional,
@@ -206,7 +206,7 @@ def _given_order(x: jax.Array, time_major: bool) -> jax.Array:
 
 
 def _over_time(
-    layer: Layer,
+    runner: Layer | Cudnn,
     params: Params,
     x: Any,
     state: Any,
@@ -232,10 +232,25 @@ def _over_time(
         x = select(valid, x, jnp.zeros_like(x))
     if regularizer is not None:
         x = drop_input(regularizer, x, key)
-    run = _Run(layer, lengths, resets, truncate, regularizer)
     ready = _cast(params, wide(dtype))
-    y, out = _network(run, ready, x, state, reset_state, False, key)
+    if isinstance(runner, Cudnn):
+        y, out = runner.network(ready, x, state, lengths)
+    else:
+        run = _Run(runner, lengths, resets, truncate, regularizer)
+        y, out = _network(run, ready, x, state, reset_state, False, key)
     return _given_order(y, time_major), out
+
+
+def _runner(implementation: Implementation) -> Layer | Cudnn:
+    """What runs the layers one by one, or all of them at once."""
+    if isinstance(implementation, Cudnn):
+        return implementation
+
+    def layer(driven: Driven, reverse: bool) -> tuple[jax.Array, LSTMState]:
+        state, y = implementation.layer(driven, reverse)
+        return y, state
+
+    return layer
 
 
 @partial(
@@ -245,11 +260,8 @@ def _over_time(
 def _apply(
     params: Params, x: Any, state: Any, implementation: Implementation, **call: Any
 ) -> tuple[jax.Array, Any]:
-    def layer(driven: Driven, reverse: bool) -> tuple[jax.Array, LSTMState]:
-        state, y = implementation.layer(driven, reverse)
-        return y, state
-
-    y, out = _over_time(layer, params, x, _mirrored(params, state), **call)
+    runner = _runner(implementation)
+    y, out = _over_time(runner, params, x, _mirrored(params, state), **call)
     return y, _as_given(out, state)
 
 
@@ -289,7 +301,8 @@ def apply(
         regularizer: dropout and zoneout of this call.
         key: a JAX random key for the regularizer.
         truncate: no gradient passes the state across t = k, 2k, 3k, …
-        implementation: `Scan(...)`, `Loop()`, or None for what `explain` says.
+        implementation: `Scan(...)`, `Loop()`, `Cudnn(...)`, or None for what `explain`
+            says.
 
     Returns:
         y (*B, T, H), with P for H under a projection and twice as wide for directions

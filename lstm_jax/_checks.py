@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax import _cudnn
 from lstm_jax._cell import ACTIVATIONS
-from lstm_jax._implementations import Implementation, Loop, Scan
+from lstm_jax._implementations import Cudnn, Implementation, Loop, Scan
 from lstm_jax._params import (
     Activation,
     Bidirectional,
@@ -28,7 +29,7 @@ from lstm_jax._params import (
 )
 from lstm_jax._regularize import Regularizer
 
-SHAPES_SUFFICE = ("explain",)  # all others compute
+SHAPES_SUFFICE = ("explain", "Cudnn.unpack")  # all others compute
 MERGES = ("concat", "sum", "mul", "ave")
 
 
@@ -269,15 +270,21 @@ def _first(params: Any) -> tuple[Any, str]:
                 return node, path
 
 
+def parameters(call: str, params: Any, causal: bool = False) -> tuple[Any, str]:
+    """Checks params by themselves; their input size and the layer it is found in."""
+    first, path = _first(params)
+    if not isinstance(first, LSTMParams):
+        network(call, params, None, causal=causal)  # says what is wrong
+        raise AssertionError("checked before")
+    cell(call, first, path)
+    size = first.w_x.shape[0]
+    network(call, params, size, f"the input of {path}", causal=causal)
+    return size, path
+
+
 def _input(call: str, params: Any, x: Any, axes: str, causal: bool = False) -> None:
     """Checks params, and x against their input size; x has the axes named."""
-    first, path = _first(params)
-    if isinstance(first, LSTMParams):
-        cell(call, first, path)
-        size = first.w_x.shape[0]
-        network(call, params, size, f"the input of {path}", causal=causal)
-    else:
-        network(call, params, None, causal=causal)  # says what is wrong
+    size, path = parameters(call, params, causal)
     fix = " One-hot or embed integer tokens first."
     _floating(call, "x", x, fix if hasattr(x, "dtype") else "")
     least = axes.count(",")
@@ -405,13 +412,24 @@ def _positive(call: str, name: str, value: Any, extra: str = "") -> None:
         )
 
 
-def implementation(call: str, value: Any, steps: Any, foreign: bool = False) -> None:
-    """Checks a way of running against what it is to run."""
+def implementation(
+    call: str, value: Any, steps: Any, foreign: bool = False, against: Any = ()
+) -> None:
+    """Checks a way of running against what it is to run.
+
+    Args:
+        call: the public function.
+        value: the way of running.
+        steps: T.
+        foreign: the step is a user's.
+        against: reasons that are known already.
+    """
     if not isinstance(value, Implementation):
         raise TypeError(
-            f"{call}: implementation must be Scan(...), Loop() or None; got {value!r}."
+            f"{call}: implementation must be Scan(...), Loop(), Cudnn(...) or None; "
+            f"got {value!r}."
         )
-    reasons = []
+    reasons = list(against)
     symbolic = not isinstance(steps, int)
     if isinstance(value, Loop) and symbolic:
         reasons.append("a Python loop needs a number of steps, and T is symbolic")
@@ -433,9 +451,15 @@ def implementation(call: str, value: Any, steps: Any, foreign: bool = False) -> 
             reasons.append("unroll > 1 needs a number of steps, and T is symbolic")
         if value.window is not None and foreign:
             reasons.append("window hoists x·W_x, which a foreign step does not have")
+    if isinstance(value, Cudnn):
+        if not isinstance(value.tf32, bool):
+            raise TypeError(f"{call}: Cudnn.tf32 must be a bool; got {value.tf32!r}.")
+        if foreign:
+            reasons.append("it has a step of its own, and runs no foreign one")
     if reasons:
+        fix = " Scan() can." if isinstance(value, Cudnn) else ""
         raise NotImplementedError(
-            f"{call}: {value} cannot run this: {'; '.join(reasons)}."
+            f"{call}: {value} cannot run this: {'; '.join(reasons)}.{fix}"
         )
 
 
@@ -479,7 +503,12 @@ def sequence(
     if truncate is not None:
         _positive(call, "truncate", truncate)
     if implementation_ is not None:
-        implementation(call, implementation_, layout.steps)
+        against = (
+            _cudnn.reasons(params, x, resets, truncate, regularizer)
+            if isinstance(implementation_, Cudnn)
+            else ()
+        )
+        implementation(call, implementation_, layout.steps, against=against)
 
 
 def _layout(x: Any, time_major: bool) -> Layout:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from lstm_jax._cell import advance, cast, project
+from lstm_jax._cudnn import Cudnn
 from lstm_jax._params import LSTMState
 from lstm_jax._recurrence import Course, Driven, joined, recurrence
 from lstm_jax._scan import Body, chunked, guarded, length
@@ -131,4 +132,5 @@ class Loop:
         return self.iterate(body, driven.state, xs, reverse)
 
 
-Implementation = Scan | Loop
+Stepwise = Scan | Loop  # those that run steps one after another, of any kind
+Implementation = Stepwise | Cudnn

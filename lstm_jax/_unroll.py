@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from lstm_jax import _checks
-from lstm_jax._implementations import Implementation, Scan
+from lstm_jax._implementations import Scan, Stepwise
 from lstm_jax._scan import array, blank, controls, guarded, length, select
 from lstm_jax._types import extended, typed, vary_alike
 
@@ -26,7 +26,7 @@ def unroll(
     reset_state: Any = None,
     reverse: bool = False,
     truncate: int | None = None,
-    implementation: Implementation | None = None,
+    implementation: Stepwise | None = None,
 ) -> tuple[Any, Any]:
     """Unrolls any step function over time, differentiated by JAX.
 

@@ -30,8 +30,8 @@ OWN = [
 
 
 def test_the_names_of_the_public_interface() -> None:
-    expected = """Activation Activations Bidirectional CellOptions GateNorm LSTMParams
-        LSTMState Loop Plan Regularizer Residual Reverse Scan SplitNorm Stack
+    expected = """Activation Activations Bidirectional CellOptions Cudnn GateNorm
+        LSTMParams LSTMState Loop Plan Regularizer Residual Reverse Scan SplitNorm Stack
         activations apply check_config config explain from_config init init_cell
         initializers lstm_step unroll zero_state"""
     assert sorted(lstm_jax.__all__) == sorted(expected.split())

@@ -21,7 +21,7 @@ from lstm_jax import Loop, LSTMState, Regularizer, Scan
 from lstm_jax._implementations import SYMBOLIC_SEGMENT
 from tests import cases, jaxprs
 from tests.cases import Case, full_state, weighted
-from tests.compare import FLOAT64, assert_close
+from tests.compare import FLOAT32, FLOAT64, assert_close
 
 IMPLEMENTATIONS = sorted(cases.IMPLEMENTATIONS)
 CASE = Case("nested", "everything", "all", "default", "three", "given")
@@ -332,6 +332,31 @@ np.savez("out.npz", *program.call(given["x"], given["lengths"]))
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
     with np.load(tmp_path / "out.npz") as got:
         assert_close([got[k] for k in got], list(f(x, lengths)), FLOAT64)
+
+
+def test_export_for_every_platform() -> None:
+    """Values and gradients of a ragged stack, from a machine that need not have it."""
+    platforms = ["cpu", "cuda", "tpu"]
+    params = lstm_jax.init(jax.random.key(0), 3, 5, num_layers=2, dtype=jnp.float32)
+    leaves, shape = jax.tree.flatten(params)
+
+    def value(leaves: Any, x: Any, lengths: Any) -> Any:
+        params = jax.tree.unflatten(shape, leaves)
+        y, state = lstm_jax.apply(params, x, lengths=lengths, implementation=Scan())
+        return y, jax.tree.leaves(state)
+
+    def gradient(*args: Any) -> Any:
+        return jax.grad(lambda *a: weighted(value(*a)), (0, 1))(*args)
+
+    x = jax.random.normal(jax.random.key(1), (3, 7, 3), jnp.float32)
+    args = leaves, x, jnp.array([0, 7, 2])
+    for f in (value, gradient):
+        program = export.export(jax.jit(f), platforms=platforms)(*args)
+        assert list(program.platforms) == platforms
+        assert_close(program.call(*args), f(*args), FLOAT32)
+        for platform in platforms:  # and each by itself
+            alone = export.export(jax.jit(f), platforms=[platform])(*args)
+            assert alone.mlir_module_serialized
 
 
 def test_eager_calls_lower_once() -> None:
