@@ -2,6 +2,7 @@
 """apply, activations, lstm_step and explain: structure around the recurrence."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 
 from lstm_jax import _checks
 from lstm_jax._cell import Noise, advance, cast, project, result_dtype, wide
-from lstm_jax._implementations import Cudnn, Implementation, Scan
+from lstm_jax._implementations import Cudnn, Implementation, Scan, default
 from lstm_jax._params import (
     Activations,
     Bidirectional,
@@ -338,7 +339,8 @@ def apply(
     )
     _checks.sequence("apply", params, x, state, implementation_=implementation, **given)
     given["reset_state"] = _mirrored(params, reset_state)
-    return _apply(params, x, state, implementation=_choose(implementation)[0], **given)
+    chosen, _ = _choose(implementation, params, x, time_major)
+    return _apply(params, x, state, implementation=chosen, **given)
 
 
 @partial(jax.jit, static_argnames=("time_major",))
@@ -500,11 +502,24 @@ class Plan:
         )
 
 
-def _choose(given: Implementation | None) -> tuple[Implementation, str]:
-    """The rule: what is asked for; else the scan that keeps the whole contract."""
+def _outer(x: Any, time_major: bool) -> tuple[Any, tuple[Any, ...]]:
+    """T and *B."""
+    *outer, _ = x.shape
+    return (outer[0], tuple(outer[1:])) if time_major else (outer[-1], (*outer[:-1],))
+
+
+def _choose(
+    given: Implementation | None, params: Params, x: Any, time_major: bool
+) -> tuple[Implementation, str]:
+    """What is asked for; else what suits the sizes. Both keep the whole contract."""
     if given is not None:
         return given, "asked for"
-    return Scan(), "default; keeps the whole contract for every T, dtype and transform"
+    steps, batch = _outer(x, time_major)
+    is_layer = lambda node: isinstance(node, LSTMParams)  # noqa: E731
+    layers = jax.tree.leaves(params, is_leaf=is_layer)
+    columns = max(layer.w_x.shape[1] for layer in layers)
+    itemsize = wide(x.dtype).itemsize
+    return default(steps, math.prod(batch), columns, itemsize, jax.default_backend())
 
 
 def explain(
@@ -566,8 +581,7 @@ def explain(
         truncate=truncate,
         implementation_=implementation,
     )
-    chosen, reason = _choose(implementation)
-    outer = x.shape[:-1]
-    steps, batch = (outer[0], outer[1:]) if time_major else (outer[-1], outer[:-1])
+    chosen, reason = _choose(implementation, params, x, time_major)
+    steps, batch = _outer(x, time_major)
     dtype = jax.eval_shape(lambda *a: jnp.zeros((), result_dtype(*a)), params, x).dtype
-    return Plan(chosen, reason, steps, tuple(batch), dtype, jax.default_backend())
+    return Plan(chosen, reason, steps, batch, dtype, jax.default_backend())

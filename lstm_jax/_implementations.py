@@ -14,8 +14,9 @@ from lstm_jax._cell import advance, cast, project
 from lstm_jax._cudnn import Cudnn
 from lstm_jax._params import LSTMState
 from lstm_jax._recurrence import Course, Driven, joined, recurrence
-from lstm_jax._scan import Body, chunked, guarded, length
+from lstm_jax._scan import Body, chunked, divisor, guarded, length
 
+CACHED = 2**24  # bytes of x·W_x beyond which it should not be made for all steps
 SYMBOLIC_SEGMENT = 128  # steps in a segment where T has no number to take a root of
 
 
@@ -29,7 +30,8 @@ class Scan:
             only for very small steps. Cannot run a symbolic T.
         window: steps whose input product x·W_x is taken together, inside an outer scan
             over windows; None takes it for all steps at once, which needs (T, B, 4H).
-            Only for this library's cells: a foreign step has no such product.
+            Only for this library's cells: a foreign step has no such product. A
+            gradient keeps (T, B, 4H) anyway, and takes it for all steps.
         checkpoint: steps in a segment of which only the entering state is kept for the
             gradient, the rest being computed again; "sqrt" chooses about a third of the
             square root of T, so that memory grows with the square root; None keeps
@@ -59,8 +61,7 @@ class Scan:
         if not isinstance(steps, int):
             return SYMBOLIC_SEGMENT
         aim = max(1, math.isqrt(steps) // 3)
-        near = range(aim, 2 * aim + 1)
-        return next((k for k in near if steps % k == 0), aim)
+        return divisor(steps, aim) or aim
 
     def _segments(self, run: Body, carry: Any, xs: Any, reverse: bool) -> Any:
         steps = self.segment(length(xs))
@@ -134,3 +135,25 @@ class Loop:
 
 Stepwise = Scan | Loop  # those that run steps one after another, of any kind
 Implementation = Stepwise | Cudnn
+
+
+def default(
+    steps: Any, rows: Any, columns: int, itemsize: int, platform: str
+) -> tuple[Scan, str]:
+    """What runs where nothing is asked for, and why.
+
+    On a CPU, x·W_x for all steps is slower to write and read again than a product a
+    window once it leaves the cache: windows of 8 steps, or of up to 16 if that divides
+    T. Elsewhere, for sizes without a number, and for what fits, `Scan()`.
+
+    Args:
+        steps: T; an int, or symbolic.
+        rows: the product of *B; likewise.
+        columns: 4 H of the widest layer.
+        itemsize: bytes of an entry.
+        platform: "cpu", "gpu" or "tpu".
+    """
+    known = isinstance(steps, int) and isinstance(rows, int)
+    if known and platform == "cpu" and steps * rows * columns * itemsize >= CACHED:
+        return Scan(window=divisor(steps, 8) or 8), "x·W_x of all steps fits no cache"
+    return Scan(), "default"

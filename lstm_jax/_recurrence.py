@@ -40,7 +40,7 @@ from lstm_jax._cell import (
     zoneout,
 )
 from lstm_jax._params import LSTMParams, LSTMState, SplitNorm
-from lstm_jax._scan import Body, Controls, blank, chunked, guarded, length
+from lstm_jax._scan import Body, Controls, blank, chunked, divisor, guarded, length
 from lstm_jax._types import zeros
 
 
@@ -189,8 +189,8 @@ def tangent_window(driven: Driven) -> int | None:
         return None
     rows = max(1, math.prod(batch))
     aim = max(4, 2 * driven.state.c.shape[-1] // rows)
-    near = range(aim, 2 * aim + 1)
-    return next((k for k in near if steps % k == 0 and 2 * k <= steps), None)
+    found = divisor(steps, aim)
+    return found if found and 2 * found <= steps else None
 
 
 def _live(tangent: Any) -> bool:

@@ -117,6 +117,11 @@ def length(xs: Any) -> Any:
     return jax.tree.leaves(xs)[0].shape[0]
 
 
+def divisor(steps: int, aim: int) -> int | None:
+    """The smallest divisor of T between `aim` and twice that; None if there is none."""
+    return next((k for k in range(aim, 2 * aim + 1) if steps % k == 0), None)
+
+
 def chunked(
     run: Body, carry: Any, xs: Any, steps: Any, reverse: bool, inner: Body | None = None
 ) -> tuple[Any, Any]:

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import __main__, cases, compare, report
-from benchmarks.peers import NAMES
+from benchmarks import __main__, cases, compare, memory, report, scaling, workers
+from benchmarks.peers import JAX, NAMES, OURS
 
 IN_FLAX_AND_BY_HAND = ("lstm_jax", "lstm_jax_sharded", "scan_by_hand", "linen", "nnx")
 
@@ -33,11 +33,25 @@ def test_scan_vs_loop(tmp_path: Path, capsys: Any) -> None:
 
 def test_peers(tmp_path: Path, capsys: Any) -> None:
     found = run("peers", tmp_path, "--libraries", *IN_FLAX_AND_BY_HAND)
-    row = found["results"]["rows"]["smoke"]
-    for what in ("forward", "train"):
-        assert set(row[what]) == set(IN_FLAX_AND_BY_HAND)
-        assert all(len(times) == 2 for times in row[what].values())
+    for row in found["results"]["rows"].values():
+        for what in ("forward", "train"):
+            assert set(row[what]) == set(IN_FLAX_AND_BY_HAND)
+            assert all(len(times) == 1 for times in row[what].values())
     assert "geometric mean" in capsys.readouterr().out
+
+
+def test_memory(tmp_path: Path, capsys: Any) -> None:
+    entries = run("memory", tmp_path)["results"]["lengths"]
+    assert {e["name"] for e in entries} == {*memory.OURS, *JAX}
+    assert all(e["bytes"] > 0 and len(e["seconds"]) == 1 for e in entries)
+    assert "checkpoint" in capsys.readouterr().out
+
+
+def test_scaling(tmp_path: Path, capsys: Any) -> None:
+    rows = run("scaling", tmp_path)["results"]["rows"]
+    assert [row["axis"] for row in rows] == ["T", "T", "B", "B", "H"]
+    assert all(set(row["train"]) == set(scaling.LIBRARIES) for row in rows)
+    assert "GFLOP/s" in capsys.readouterr().out
 
 
 def test_ratios_are_taken_within_a_round() -> None:
@@ -46,36 +60,52 @@ def test_ratios_are_taken_within_a_round() -> None:
         "lstm_jax_sharded": [9.0, 9.0, 9.0],
         "torch": [3.0, 6.0, 4.0],
     }
-    found = compare.ratios({"train": times}, "train")
+    found = compare.ratios({"train": times}, "train", OURS)
     assert found == {"lstm_jax": 1.0, "lstm_jax_sharded": 4.5, "torch": 3.0}
 
 
 def test_libraries_that_differ_are_not_compared() -> None:
     expected = {"y": np.ones(3)}
-    compare.check("same", {"y": np.ones(3) + 1e-6}, expected)
+    workers.check("same", {"y": np.ones(3) + 1e-6}, expected)
     for wrong in (1.001, np.nan):
         with pytest.raises(AssertionError, match="y of other differs by"):
-            compare.check("other", {"y": np.full(3, wrong)}, expected)
+            workers.check("other", {"y": np.full(3, wrong)}, expected)
+    with pytest.raises(AssertionError, match=r"y of other has shape \(1, 3\)"):
+        workers.check("other", {"y": np.ones((1, 3))}, expected)
 
 
 def test_a_library_that_is_missing_is_named() -> None:
-    worker = compare.Worker("nothing")
-    worker.process.wait()
-    with pytest.raises(RuntimeError, match=r"nothing died .*; is it installed"):
-        worker.ask(do="limit", seconds=0.0)
-    worker.close()
+    missing = "nothing died on its start: .*No module named 'benchmarks.peers.nothing'"
+    with pytest.raises(RuntimeError, match=missing), workers.started(["nothing"]):
+        pass
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [
+        (("--rows", "huge"), "rows must be among .*; got"),
+        (("--libraries", "lstm_jax", "tensorflow"), "libraries must be among"),
+        (("--libraries", "linen"), "libraries must hold one of"),
+    ],
+)
+def test_what_is_unknown_is_refused(more: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=message):
+        run("peers", tmp_path, *more)
 
 
 def test_operations_of_a_row() -> None:
     """x·W_x and h·W_h: a multiplication and an addition for every weight."""
     row = cases.Row(2, 3, 5, 7)
     assert row.flops == 2 * (2 * 3) * (5 * 28 + 7 * 28)
+    both = row._replace(layers=2, directions=2)
+    above = 2 * (2 * 3) * (14 * 28 + 7 * 28)
+    assert both.flops == 2 * (row.flops + above)
 
 
 def test_every_library_has_a_file() -> None:
-    folder = Path(compare.__file__).parent / "peers"
+    folder = Path(workers.__file__).parent / "peers"
     files = {path.stem for path in folder.glob("*.py") if path.stem[0] != "_"}
-    assert files == set(NAMES)
+    assert files == {*NAMES, *memory.OURS}
 
 
 def test_the_tables_are_those_of_the_results() -> None:

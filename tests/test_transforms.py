@@ -501,6 +501,11 @@ def test_explain_names_what_runs() -> None:
     assert plan.implementation == Scan() and plan.steps == 7 and plan.batch == (2,)
     assert plan.dtype == jnp.float64 and plan.platform == "cpu"
     assert "default" in str(plan) and "T=7" in str(plan)
+    long = jax.ShapeDtypeStruct((64, 20_000, 3), jnp.float32)  # 64 · 20,000 · 20 · 4 B
+    plan = lstm_jax.explain(params, long)
+    assert plan.implementation == Scan(window=8) and "cache" in plan.reason
+    odd = jax.ShapeDtypeStruct((64, 20_007, 3), jnp.float32)  # 9 divides it, 8 does not
+    assert lstm_jax.explain(params, odd).implementation == Scan(window=9)
     chosen = lstm_jax.explain(params, x, time_major=True, implementation=Loop())
     assert chosen.implementation == Loop() and chosen.reason == "asked for"
     assert (chosen.steps, chosen.batch) == (2, (7,))
