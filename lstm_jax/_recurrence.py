@@ -22,6 +22,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax._cell import (
+    Join,
     Noise,
     advance,
     along_slopes,
@@ -33,6 +34,7 @@ from lstm_jax._cell import (
     output,
     pointwise,
     project,
+    same,
     slopes,
     zoneout,
 )
@@ -43,11 +45,15 @@ from lstm_jax._types import zeros
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """How the scan runs: its direction and what changes no value."""
+    """How the scan runs: direction, what changes no value, and how outputs are joined.
+
+    All static: `join` compares by value, or the recurrence is traced anew.
+    """
 
     reverse: bool = False
     window: int | None = None
     unroll: int = 1
+    join: Join = same
 
 
 class Saved(NamedTuple):
@@ -98,7 +104,8 @@ def _forward(course: Course, driven: Driven, save: bool) -> tuple[LSTMState, Any
 
     def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, Any]:
         zx, stepped = inputs
-        new, pre, inside = advance(cell, zx, state, joined(fixed, stepped))
+        noise = joined(fixed, stepped)
+        new, pre, inside = advance(cell, zx, state, noise, course.join)
         if not save:
             return new, new.h
         m = None if cell.projection is None else inside.m.astype(new.h.dtype)
@@ -218,8 +225,7 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
                 dm, dc = along_slopes(local, dpre[0], dstate.c)
             else:
                 dm, dc = tangent_of_pointwise(*local, noise.g, dgates, dpre, dstate.c)
-            dh = _plus(output(cell, dm), None if dp is None else dp.astype(y.dtype))
-            dh = zoneout(noise.h, dstate.h, dh)
+            dh = zoneout(noise.h, dstate.h, output(cell, dm, course.join, dp))
             return LSTMState(dh, zoneout(noise.c, dstate.c, dc)), dh
 
         body = guarded(step, dreset, at_cut=blank)
