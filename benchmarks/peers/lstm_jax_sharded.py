@@ -7,18 +7,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
+from jax.sharding import AxisType
 
 import lstm_jax
 from benchmarks.cases import Problem
 from benchmarks.peers import Peer
+from lstm_jax.sharding import data_parallel, replicate, shard_batch
 
-DEVICES = os.cpu_count() or 1
+# Where the system says which cores this process may use, and not how many there are.
+ALLOWED = getattr(os, "sched_getaffinity", None)
+DEVICES = len(ALLOWED(0)) if ALLOWED else os.cpu_count() or 1
 
 
 def make(problem: Problem) -> Peer:
-    """`apply` inside `shard_map`; a batch that cannot be shared out stays whole."""
+    """`apply` on sharded rows; a batch that cannot be shared out stays whole."""
     batch = problem.x.shape[1]
     number = math.gcd(batch, jax.device_count())
     mesh = jax.make_mesh(
@@ -28,23 +30,17 @@ def make(problem: Problem) -> Peer:
         devices=jax.devices()[:number],
     )
     params: Any = lstm_jax.LSTMParams(problem.w_x, problem.w_h, problem.b)
-    params = jax.device_put(params, NamedSharding(mesh, P()))
-    x = jax.device_put(problem.x, NamedSharding(mesh, P(None, "data")))
+    params = replicate(params, mesh)
+    x = shard_batch(problem.x, mesh, batch_axis=1)
 
-    def run(params: Any, x: Any) -> jax.Array:
+    @jax.jit
+    def forward(params: Any, x: Any) -> jax.Array:
         return lstm_jax.apply(params, x, time_major=True)[0]
 
     def loss(params: Any, x: Any) -> jax.Array:
-        mean = jnp.mean(jnp.square(run(params, x)))
-        return jax.lax.pmean(mean, "data")
+        return jnp.mean(jnp.square(forward(params, x)))
 
-    rows = P(None, "data")
-    forward = jax.jit(
-        jax.shard_map(run, mesh=mesh, in_specs=(P(), rows), out_specs=rows)
-    )
-    train = jax.jit(
-        jax.grad(jax.shard_map(loss, mesh=mesh, in_specs=(P(), rows), out_specs=P()))
-    )
+    train = data_parallel(jax.grad(loss), mesh, batch_axis=1)
     return Peer(
         lambda: jax.block_until_ready(forward(params, x)),
         lambda: jax.block_until_ready(train(params, x)),
