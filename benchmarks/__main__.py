@@ -2,7 +2,7 @@
 """Runs the benchmarks and writes their report.
 
 python -m benchmarks {scan-vs-loop, peers, scaling, memory, report}; `--smoke` after a
-verb takes seconds and shows that it works, `smoke` runs all of them so.
+verb takes seconds and shows that it works, and instead of a verb it runs all of them.
 """
 
 import dataclasses
@@ -80,18 +80,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"{PROGRAM} VERB --help shows the settings of one.",
     )
-    parser.add_argument("verb", choices=(*MODULES, "smoke", "report"))
+    parser.add_argument("verb", nargs="?", choices=(*MODULES, "report"))
+    parser.add_argument(
+        "--smoke", action="store_true", help="all verbs, for seconds each"
+    )
     parser.add_argument("settings", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     if given.verb in MODULES:
         module = importlib.import_module(f"benchmarks.{MODULES[given.verb]}")
         measured(given.verb, module, given.settings)
-    elif given.verb == "smoke":
-        smoke()
-    else:
+    elif given.verb == "report":
         from benchmarks import report
 
         report.write()
+    elif given.smoke:
+        smoke()
+    else:
+        parser.error(f"a verb is needed: {', '.join((*MODULES, 'report'))}.")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ class Settings:
     """Width of x."""
     hidden: int = 128
     """Units."""
+    libraries: tuple[str, ...] = (*OURS, *JAX)
+    """Libraries, by name: those in JAX."""
     rounds: int = 5
     """Times that each is asked, in turn."""
     seconds: float = 0.2
@@ -38,7 +40,7 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Compiles and times every length; times are seconds a call, one a round."""
     task = progress.add_task("memory", total=len(settings.steps))
     found = []
-    with started((*OURS, *JAX)) as workers:
+    with started(settings.libraries) as workers:
         for steps in settings.steps:
             row = Row(steps, settings.batch, settings.inputs, settings.hidden)
             load(workers, row)

@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""`scaling`: time and gradient's time against T, B and H, on one device and on all."""
+"""`scaling`: run time and gradient against T, B and H, on one device and on all."""
 
 import dataclasses
 from typing import Any
@@ -8,8 +8,6 @@ from rich.progress import Progress
 
 from benchmarks.cases import Row
 from benchmarks.workers import load, one_round, started
-
-LIBRARIES = ("lstm_jax", "lstm_jax_sharded", "torch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +20,8 @@ class Settings:
     """B."""
     hidden: tuple[int, ...] = (32, 128, 512)
     """H; and the width of x."""
+    libraries: tuple[str, ...] = ("lstm_jax", "lstm_jax_sharded", "torch")
+    """Libraries, by name; the first two are ours, on one device and on all."""
     rounds: int = 5
     """Times that each is asked, in turn."""
     seconds: float = 0.2
@@ -44,10 +44,10 @@ def rows(settings: Settings, middle: Row) -> list[tuple[str, Row]]:
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Measures every row; times are seconds a call, one a round."""
-    planned = rows(settings, SMALL if settings == SMOKE else MIDDLE)
+    planned = rows(settings, SMALL if settings.steps == SMOKE.steps else MIDDLE)
     task = progress.add_task("scaling", total=len(planned))
     found = []
-    with started(LIBRARIES) as workers:
+    with started(settings.libraries) as workers:
         for axis, row in planned:
             load(workers, row)
             times: dict[str, dict[str, list[float]]] = {"forward": {}, "train": {}}

@@ -1,7 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """LSTMs in JAX: a pure step, unrolled by scan, differentiable any way JAX can."""
 
-from lstm_jax import initializers
+from lstm_jax import initializers, sharding
 from lstm_jax._apply import Plan, activations, apply, explain, lstm_step
 from lstm_jax._config import check_config, config, from_config
 from lstm_jax._implementations import Cudnn, Loop, Scan
@@ -51,6 +51,7 @@ __all__ = [
     "init_cell",
     "initializers",
     "lstm_step",
+    "sharding",
     "unroll",
     "zero_state",
 ]

@@ -35,7 +35,7 @@ from lstm_jax._regularize import (
     layer_noise,
 )
 from lstm_jax._scan import array, controls, guarded, select
-from lstm_jax._types import typed, vary_alike, zeros
+from lstm_jax._types import evaluated, typed, vary_alike, zeros
 
 # (layer, x, driven, reverse) -> what a layer gives: its output and its part of the tree
 Layer = Callable[[Driven, bool], tuple[jax.Array, Any]]
@@ -75,7 +75,7 @@ def _entering(cell: LSTMParams, x: jax.Array) -> LSTMState:
         c = jnp.zeros((*zx.shape[:-1], units), zx.dtype)
         return advance(cell, zx, LSTMState(h, c))[0]
 
-    return jax.eval_shape(step, x)
+    return evaluated(step, x)
 
 
 def _filled(like: LSTMState, given: Any) -> LSTMState:

@@ -32,6 +32,9 @@ from lstm_jax._params import (
     SplitNorm,
 )
 
+# Makes an output whole where a cell is a part of a layer's units; linear.
+Join = Callable[[jax.Array], jax.Array]
+
 # name: (function of x, alpha and beta; default alpha; default beta), as ONNX has them
 ACTIVATIONS: dict[str, tuple[Callable[..., jax.Array], float, float]] = {
     "affine": (lambda x, a, b: a * x + b, 1.0, 0.0),
@@ -344,12 +347,19 @@ def pointwise(
     return Inside(i, f, g, o, c, o * activate(options.output_activation, shown))
 
 
-def output(cell: LSTMParams, m: jax.Array) -> jax.Array:
-    """H from o_t * act(c_t): the projection, if any, and the dtype."""
+def same(h: jax.Array) -> jax.Array:
+    return h
+
+
+def output(
+    cell: LSTMParams, m: jax.Array, join: Join = same, more: Any = None
+) -> jax.Array:
+    """H from o_t * act(c_t): the projection, if any and with more of it, and dtype."""
     m = m.astype(cell.w_h.dtype)
     if cell.projection is None:
-        return m
-    return matmul(m, cell.projection).astype(m.dtype)
+        return join(m)
+    h = matmul(m, cell.projection)
+    return join(h if more is None else h + more).astype(m.dtype)
 
 
 def zoneout(keep: Any, old: jax.Array, new: jax.Array) -> jax.Array:
@@ -362,7 +372,11 @@ def zoneout(keep: Any, old: jax.Array, new: jax.Array) -> jax.Array:
 
 
 def advance(
-    cell: LSTMParams, zx: jax.Array, state: LSTMState, noise: Noise = Noise()
+    cell: LSTMParams,
+    zx: jax.Array,
+    state: LSTMState,
+    noise: Noise = Noise(),
+    join: Join = same,
 ) -> tuple[LSTMState, tuple[jax.Array, ...], Inside]:
     """One step from the projected input.
 
@@ -371,12 +385,13 @@ def advance(
         zx: (*B, G·H) what `project` gives for the step.
         state: h (*B, H or P) and c (*B, H) that enter.
         noise: masks of this step.
+        join: makes the output whole where `cell` is a part of a layer's units; linear.
 
     Returns:
         The new state, what `squash` gave, and the step's inside.
     """
     pre = squash(cell, mix(cell, zx, matmul(state.h, cell.w_h)))
     inside = pointwise(cell, pre, state.c, noise.g)
-    h = zoneout(noise.h, state.h, output(cell, inside.m))
+    h = zoneout(noise.h, state.h, output(cell, inside.m, join))
     c = zoneout(noise.c, state.c, inside.c)
     return LSTMState(h, c), pre, inside

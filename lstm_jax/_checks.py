@@ -28,6 +28,7 @@ from lstm_jax._params import (
     Stack,
 )
 from lstm_jax._regularize import Regularizer
+from lstm_jax._split import SplitUnits
 
 SHAPES_SUFFICE = ("explain", "Cudnn.unpack")  # all others compute
 MERGES = ("concat", "sum", "mul", "ave")
@@ -413,7 +414,13 @@ def _positive(call: str, name: str, value: Any, extra: str = "") -> None:
 
 
 def implementation(
-    call: str, value: Any, steps: Any, foreign: bool = False, against: Any = ()
+    call: str,
+    value: Any,
+    steps: Any,
+    foreign: bool = False,
+    params: Any = None,
+    batch: tuple[Any, ...] = (),
+    against: Any = (),
 ) -> None:
     """Checks a way of running against what it is to run.
 
@@ -422,6 +429,8 @@ def implementation(
         value: the way of running.
         steps: T.
         foreign: the step is a user's.
+        params: the network, where it is this library's.
+        batch: *B, likewise.
         against: reasons that are known already.
     """
     if not isinstance(value, Implementation):
@@ -456,11 +465,38 @@ def implementation(
             raise TypeError(f"{call}: Cudnn.tf32 must be a bool; got {value.tf32!r}.")
         if foreign:
             reasons.append("it has a step of its own, and runs no foreign one")
+    if isinstance(value, SplitUnits):
+        for axis in (value.axis, value.batch or value.axis):
+            _mesh_axis(call, value.mesh, axis)
+        reasons += _not_split(value, foreign, params, batch)
     if reasons:
         fix = " Scan() can." if isinstance(value, Cudnn) else ""
         raise NotImplementedError(
             f"{call}: {value} cannot run this: {'; '.join(reasons)}.{fix}"
         )
+
+
+def _not_split(
+    value: SplitUnits, foreign: bool, params: Any, batch: tuple[Any, ...]
+) -> list[str]:
+    """Why units cannot be split over devices."""
+    if foreign:
+        return ["a foreign step has no units that could be told apart"]
+    reasons = set()
+    if jax.sharding.get_abstract_mesh().manual_axes:
+        reasons.add("it is inside a shard_map, and has one of its own")
+    rows = 1 if value.batch is None else value.mesh.shape[value.batch]
+    if batch and batch[0] % rows:
+        reasons.add(f"{rows} devices do not divide the {batch[0]} rows")
+    for layer in jax.tree.leaves(params, is_leaf=lambda p: isinstance(p, LSTMParams)):
+        units = layer.w_x.shape[1] // len(layer.options.gates)
+        if units % value.devices:
+            reasons.add(
+                f"{value.devices} devices do not divide H={units}, and units are whole"
+            )
+        if layer.norm is not None:
+            reasons.add(f"the mean in {_name(layer.norm)} is over all units")
+    return sorted(reasons)
 
 
 def step(call: str, params: Any, state_: Any, x: Any) -> None:
@@ -508,7 +544,14 @@ def sequence(
             if isinstance(implementation_, Cudnn)
             else ()
         )
-        implementation(call, implementation_, layout.steps, against=against)
+        implementation(
+            call,
+            implementation_,
+            layout.steps,
+            params=params,
+            batch=layout.batch,
+            against=against,
+        )
 
 
 def _layout(x: Any, time_major: bool) -> Layout:
@@ -634,4 +677,62 @@ def kept(call: str, before: Any, after: Any) -> None:
                 f"{call}: step must keep the shape and dtype of the state; "
                 f"state{jax.tree_util.keystr(path)} is {a.dtype}{list(a.shape)} and "
                 f"becomes {b.dtype}{list(b.shape)}."
+            )
+
+
+def _mesh_axis(call: str, mesh: Any, axis: Any) -> None:
+    names = getattr(mesh, "axis_names", None)
+    if names is None:
+        raise TypeError(f"{call}: mesh must be a jax.sharding.Mesh; got {_name(mesh)}.")
+    if axis not in names:
+        raise ValueError(
+            f"{call}: axis must be an axis of the mesh, one of {names}; got {axis!r}."
+        )
+
+
+def _named_rows(call: str, tree: Any, axes: Any) -> list[tuple[str, int, Any]]:
+    """The path, the number of rows and the shape of every array of a batch."""
+    found = []
+    named = jax.tree_util.tree_leaves_with_path(tree)
+    for (path, a), k in zip(named, jax.tree.leaves(axes), strict=True):
+        name, shape = f"batch{jax.tree_util.keystr(path)}", jnp.shape(a)
+        if not 0 <= k < len(shape):
+            raise ValueError(
+                f"{call}: batch_axis must be an axis of {name}, counted from 0; got "
+                f"{k} for shape {shape}."
+            )
+        found.append((name, shape[k], shape))
+    return found
+
+
+def rows(
+    call: str, tree: Any, axes: Any, axis: str, mesh: Any, local: bool = False
+) -> None:
+    """Checks that the devices of a mesh, or of this process, divide a batch."""
+    _mesh_axis(call, mesh, axis)
+    number = (mesh.local_mesh if local else mesh).shape[axis]
+    for name, size, shape in _named_rows(call, tree, axes):
+        if size % number:
+            raise ValueError(
+                f"{call}: {name} must have a batch that the {number} devices of the "
+                f"mesh axis {axis!r} divide; got {size} rows in shape {shape}. "
+                "lstm_jax.sharding.pad_batch adds rows of length 0."
+            )
+
+
+def same_batch(call: str, tree: Any, axes: Any, lengths: Any, number: Any) -> None:
+    """Checks that every array has as many rows as there are lengths."""
+    if not isinstance(number, int | np.integer) or number < 1:
+        raise ValueError(
+            f"{call}: number must be a positive number of devices; got {number!r}."
+        )
+    layout = tuple(getattr(lengths, "shape", ()))
+    if len(layout) != 1:
+        raise ValueError(f"{call}: lengths must have shape (B,); got {layout}.")
+    _integers(call, lengths, Layout(None, layout, None, ""))
+    for name, size, shape in _named_rows(call, tree, axes):
+        if size != layout[0]:
+            raise ValueError(
+                f"{call}: {name} must have {layout[0]} rows (from lengths); got {size} "
+                f"in shape {shape}."
             )

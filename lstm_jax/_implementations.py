@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax._cell import advance, cast, project
+from lstm_jax._cell import Join, advance, cast, project, same
 from lstm_jax._cudnn import Cudnn
 from lstm_jax._params import LSTMState
 from lstm_jax._recurrence import Course, Driven, joined, recurrence
@@ -73,9 +73,11 @@ class Scan:
         run = partial(lax.scan, body, reverse=reverse, unroll=self.unroll)
         return self._segments(run, carry, xs, reverse)
 
-    def layer(self, driven: Driven, reverse: bool) -> tuple[LSTMState, jax.Array]:
-        """Runs one layer of this library."""
-        course = Course(reverse, self.window, self.unroll)
+    def layer(
+        self, driven: Driven, reverse: bool, join: Join = same
+    ) -> tuple[LSTMState, jax.Array]:
+        """Runs one layer of this library; or with `join` a part of one's units."""
+        course = Course(reverse, self.window, self.unroll, join)
 
         def run(state: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
             (x, stepped), controls = xs

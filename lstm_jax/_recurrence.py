@@ -23,6 +23,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax._cell import (
+    Join,
     Noise,
     advance,
     along_slopes,
@@ -35,6 +36,7 @@ from lstm_jax._cell import (
     output,
     pointwise,
     project,
+    same,
     sequence_matmul,
     slopes,
     zoneout,
@@ -46,11 +48,15 @@ from lstm_jax._types import zeros
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """How the scan runs: its direction and what changes no value."""
+    """How the scan runs: direction, what changes no value, and how outputs are joined.
+
+    All static: `join` compares by value, or the recurrence is traced anew.
+    """
 
     reverse: bool = False
     window: int | None = None
     unroll: int = 1
+    join: Join = same
 
 
 class Saved(NamedTuple):
@@ -95,13 +101,14 @@ def joined(fixed: Noise, stepped: Noise) -> Noise:
     return Noise(*(s if f is None else f for f, s in zip(fixed, stepped, strict=True)))
 
 
-def _step(driven: Driven, save: bool) -> Body:
+def _step(course: Course, driven: Driven, save: bool) -> Body:
     """One step from its projected input; emits y, or y and what is saved of it."""
     cell = driven.cell
 
     def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, Any]:
         zx, stepped = inputs
-        new, pre, inside = advance(cell, zx, state, joined(driven.fixed, stepped))
+        noise = joined(driven.fixed, stepped)
+        new, pre, inside = advance(cell, zx, state, noise, course.join)
         if not save:
             return new, new.h
         m = None if cell.projection is None else inside.m.astype(new.h.dtype)
@@ -112,7 +119,7 @@ def _step(driven: Driven, save: bool) -> Body:
 
 def _forward(course: Course, driven: Driven, save: bool) -> tuple[LSTMState, Any]:
     """The scan itself."""
-    body = _step(driven, save)
+    body = _step(course, driven, save)
 
     def window(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
         (x, stepped), controls = xs
@@ -137,7 +144,7 @@ def _saving(course: Course, driven: Driven) -> tuple[LSTMState, Any]:
         isinstance(steps, int) and not steps
     ):
         return _forward(course, driven, save=True)
-    body = _step(driven, save=True)
+    body = _step(course, driven, save=True)
 
     def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
         state, buffer = carry
@@ -266,8 +273,7 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
                 dm, dc = along_slopes(local, dpre[0], dstate.c)
             else:
                 dm, dc = tangent_of_pointwise(*local, noise.g, dgates, dpre, dstate.c)
-            dh = _plus(output(cell, dm), None if dp is None else dp.astype(y.dtype))
-            dh = zoneout(noise.h, dstate.h, dh)
+            dh = zoneout(noise.h, dstate.h, output(cell, dm, course.join, dp))
             return LSTMState(dh, zoneout(noise.c, dstate.c, dc)), dh
 
         body = guarded(step, dreset, at_cut=blank)

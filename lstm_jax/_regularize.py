@@ -11,7 +11,7 @@ from jax import lax
 
 from lstm_jax._cell import Noise
 from lstm_jax._params import LSTMParams, LSTMState
-from lstm_jax._types import typed
+from lstm_jax._types import evaluated, typed
 
 # What a layer's key is folded with, so that its masks differ from one another.
 _INPUT, _BETWEEN, _CANDIDATE, _ZONEOUT_H, _ZONEOUT_C, _WEIGHT = range(6)
@@ -158,7 +158,7 @@ def layer_noise(
         own = jax.random.fold_in(key, kind)
         if not every_step:
             return typed(keep_mask(own, keep, like.shape), like)
-        full = jax.eval_shape(lambda a: jnp.broadcast_to(a, (steps, *a.shape)), like)
+        full = evaluated(lambda a: jnp.broadcast_to(a, (steps, *a.shape)), like)
         return typed(keep_mask(own, keep, like.shape, steps), full)
 
     fixed = stepped = Noise()

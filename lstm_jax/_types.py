@@ -5,11 +5,14 @@ There, an array's type says over which mesh axes it varies and how it is sharded
 scan refuses a carry that leaves with another type than it came with.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 Tree = TypeVar("Tree")
 
@@ -24,6 +27,22 @@ def _varying(a: Any) -> frozenset[Any]:
 def extended(a: Any) -> bool:
     """Whether an array is of random keys, which have no zero and no sum."""
     return bool(jnp.issubdtype(jax.typeof(a).dtype, jax.dtypes.extended))
+
+
+def evaluated(f: Callable[..., Any], *args: Any) -> Any:
+    """`jax.eval_shape`, of which the result is an argument for JAX in any mesh.
+
+    In a `shard_map` over some axes of a mesh but not all, jax 0.10.2 says over which an
+    array varies and leaves out the mesh, and no function of JAX takes that.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+
+    def on_mesh(a: Any) -> Any:
+        if a.sharding is not None or getattr(a, "manual_axis_type", None) is None:
+            return a
+        return a.update(sharding=NamedSharding(mesh, P()))
+
+    return jax.tree.map(on_mesh, jax.eval_shape(f, *args))
 
 
 def vary_alike(tree: Tree) -> Tree:

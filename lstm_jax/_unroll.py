@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lstm_jax import _checks
 from lstm_jax._implementations import Scan, Stepwise
 from lstm_jax._scan import array, blank, controls, guarded, length, select
-from lstm_jax._types import extended, typed, vary_alike
+from lstm_jax._types import evaluated, extended, typed, vary_alike
 
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
@@ -88,10 +88,10 @@ def unroll(
     def one_step(a: jax.Array) -> Any:
         if extended(a):
             return jax.ShapeDtypeStruct(a.shape[1:], a.dtype)
-        return jax.eval_shape(lambda a: a.sum(0, dtype=a.dtype), a)
+        return evaluated(lambda a: a.sum(0, dtype=a.dtype), a)
 
     first = jax.tree.map(one_step, xs)
-    after, _ = jax.eval_shape(own, state, first)
+    after, _ = evaluated(own, state, first)
     _checks.kept(call, state, after)
     state = jax.tree.map(typed, state, after)
     if resets is not None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PUBLIC = [
     (module.__name__, name)
-    for module in (lstm_jax, lstm_jax.testing, lstm_jax.initializers)
+    for module in (lstm_jax, lstm_jax.testing, lstm_jax.initializers, lstm_jax.sharding)
     for name in module.__all__
     if inspect.getattr_static(module, name).__class__.__name__ != "module"
 ]
@@ -33,7 +33,7 @@ def test_the_names_of_the_public_interface() -> None:
     expected = """Activation Activations Bidirectional CellOptions Cudnn GateNorm
         LSTMParams LSTMState Loop Plan Regularizer Residual Reverse Scan SplitNorm Stack
         activations apply check_config config explain from_config init init_cell
-        initializers lstm_step unroll zero_state"""
+        initializers lstm_step sharding unroll zero_state"""
     assert sorted(lstm_jax.__all__) == sorted(expected.split())
 
 

@@ -15,8 +15,9 @@ from benchmarks.peers import Peer
 from benchmarks.peers.lstm_jax import network, w_h
 from lstm_jax import sharding
 
-CORES = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
-DEVICES = len(CORES)
+# Where the system says which cores this process may use, and not how many there are.
+ALLOWED = getattr(os, "sched_getaffinity", None)
+DEVICES = len(ALLOWED(0)) if ALLOWED else os.cpu_count() or 1
 
 
 def make(problem: Problem) -> Peer:

@@ -1,0 +1,196 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""One layer's units over several devices.
+
+Device k of n has H/n whole units: their columns of every gate, their c, and with a
+projection their rows of it. It computes their gates from the whole h; then all devices
+put the new h together, which is the one exchange of a step:
+
+    z_k = x W_x[:, :, k] + b[:, k] + h W_h[:, :, k]     W as (I or H, G, H)
+    h   = all_gather(m_k), or the sum over k of m_k W_p[k]
+
+Differentiated, that exchange is one of the same kind in the other direction.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import PartitionSpec as P
+
+from lstm_jax._cell import Noise
+from lstm_jax._implementations import Scan
+from lstm_jax._params import LSTMParams, LSTMState
+from lstm_jax._recurrence import Driven
+from lstm_jax._scan import Body
+from lstm_jax._types import vary_alike
+
+
+@dataclasses.dataclass(frozen=True)
+class _Join:
+    """The output of all units from that of each device's, typed as the carry is."""
+
+    axis: str
+    projected: bool
+
+    def __call__(self, h: jax.Array) -> jax.Array:
+        if self.projected:
+            return lax.pcast(lax.psum(h, self.axis), self.axis, to="varying")
+        return lax.all_gather(h, self.axis, axis=h.ndim - 1, tiled=True)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitUnits(Scan):
+    """`Scan`, with the hidden units of each layer over the devices of a mesh axis.
+
+    Whole units are split, (I, 4, H) along H, once a call and outside the scan; a step
+    exchanges its output alone. The outputs stay split by units, and so do gradients of
+    a layer's columns, until something asks for them whole. Rows may be split too, over
+    `batch`; their gradients are summed over the devices once a call. The loss is then
+    that of the whole batch, and all stands under `jax.jit`: not inside `data_parallel`
+    or another `shard_map`, where JAX 0.10.2 does not differentiate one of some axes.
+
+    It pays where w_h is too large for one device, or for one device's cache: a step
+    must compute for longer than devices need to meet. Cannot run a norm, whose mean is
+    over all units, nor an H that the devices do not divide.
+
+    Attributes:
+        mesh: a `jax.sharding.Mesh`.
+        axis: the name of the axis of the mesh over which units are split.
+        batch: the name of the axis of the mesh over which the first batch axis is
+            split; None leaves all other axes of the mesh to `jax.jit`.
+        unroll: as of `Scan`.
+        window: as of `Scan`.
+        checkpoint: as of `Scan`.
+
+    Example:
+        >>> import jax, lstm_jax
+        >>> from lstm_jax.sharding import SplitUnits
+        >>> auto = (jax.sharding.AxisType.Auto,)
+        >>> mesh = jax.make_mesh((1,), ("model",), auto, devices=jax.devices()[:1])
+        >>> params = lstm_jax.init(jax.random.key(0), 3, 8)
+        >>> split = SplitUnits(mesh=mesh)
+        >>> x = jax.numpy.ones((2, 7, 3))
+        >>> lstm_jax.apply(params, x, implementation=split)[0].shape
+        (2, 7, 8)
+
+    References:
+        Shoeybi et al. 2019, Megatron-LM (units over devices).
+    """
+
+    mesh: Any
+    axis: str = "model"
+    batch: str | None = None
+
+    @property
+    def devices(self) -> int:
+        """The number of parts."""
+        return self.mesh.shape[self.axis]
+
+    def iterate(self, body: Body, carry: Any, xs: Any, reverse: bool) -> Any:
+        """A foreign step has no units that could be told apart."""
+        raise AssertionError("checked before")
+
+    def layer(  # type: ignore[override]
+        self, driven: Driven, reverse: bool
+    ) -> tuple[LSTMState, jax.Array]:
+        """Runs one layer of this library."""
+        width = driven.cell.w_h.shape[0]
+        join = _Join(self.axis, driven.cell.projection is not None)
+
+        def part(driven: Driven) -> tuple[LSTMState, jax.Array]:
+            # Here, so that a gradient is summed over devices once, not at every step.
+            driven = vary_alike(_gates_joined(driven))
+            state, y = super(SplitUnits, self).layer(driven, reverse, join)
+            return LSTMState(self._share(state.h), state.c), self._share(y)
+
+        given = _gates_apart(driven)
+        specs = self._specs(given)
+        units = specs.state.c
+        run = jax.shard_map(
+            part,
+            mesh=self.mesh,
+            in_specs=(specs,),
+            out_specs=(LSTMState(units, units), P(None, *units)),
+            axis_names={self.axis} if self.batch is None else {self.axis, self.batch},
+        )
+        (h, c), y = run(given)
+        return LSTMState(h[..., :width], c), y[..., :width]
+
+    def _specs(self, driven: Driven) -> Driven:
+        """What is split by units and by rows, and what every device has whole."""
+        _, x, fixed, stepped, _, reset_state, controls = driven
+        axes = x.ndim - 2
+        batch = (self.batch, *[None] * (axes - 1)) if axes else ()
+
+        def rows(before: tuple[Any, ...], units: str | None, tree: Any) -> Any:
+            """Of arrays (before, *B, units); a cut may have T alone, a rate nothing."""
+            full = *before, *batch, units
+            return jax.tree.map(lambda a: P(*full[: a.ndim]), tree)
+
+        def noise(before: tuple[Any, ...], masks: Noise) -> Noise:
+            g, h, c = masks
+            return Noise(
+                rows(before, self.axis, g),
+                rows(before, None, h),
+                rows(before, self.axis, c),
+            )
+
+        state = LSTMState(P(*batch, None), P(*batch, self.axis))
+        return Driven(
+            self._columns(driven.cell),
+            rows((None,), None, x),
+            noise((), fixed),
+            noise((None,), stepped),
+            state,
+            None if reset_state is None else state,
+            rows((None,), None, controls),
+        )
+
+    def _columns(self, cell: LSTMParams) -> LSTMParams:
+        """Units stand last, but in a projection first."""
+        specs = jax.tree.map(lambda a: P(*[None] * (a.ndim - 1), self.axis), cell)
+        if cell.projection is None:
+            return specs
+        return specs.replace(projection=P(self.axis))
+
+    def _share(self, h: jax.Array) -> jax.Array:
+        """This device's columns of what all have, filled up where they do not divide.
+
+        What leaves so is not summed over the devices, nor is its gradient.
+        """
+        each = -(-h.shape[-1] // self.devices)
+        extra = each * self.devices - h.shape[-1]
+        if extra:
+            h = jnp.pad(h, [(0, 0)] * (h.ndim - 1) + [(0, extra)])
+        first = lax.axis_index(self.axis) * each
+        return lax.dynamic_slice_in_dim(h, first, each, axis=h.ndim - 1)
+
+
+def _gates_apart(driven: Driven) -> Driven:
+    """Columns of G·H as (G, H), so that units stand on the last axis of every leaf."""
+    cell = driven.cell
+    gates = len(cell.options.gates)
+
+    def apart(w: Any) -> Any:
+        if w is None:
+            return None
+        return w.reshape(*w.shape[:-1], gates, w.shape[-1] // gates)
+
+    cell = cell.replace(w_x=apart(cell.w_x), w_h=apart(cell.w_h), b=apart(cell.b))
+    return driven._replace(cell=cell)
+
+
+def _gates_joined(driven: Driven) -> Driven:
+    """The inverse of `_gates_apart`, of any number of units."""
+    cell = driven.cell
+
+    def joined(w: Any) -> Any:
+        if w is None:
+            return None
+        return w.reshape(*w.shape[:-2], w.shape[-2] * w.shape[-1])
+
+    cell = cell.replace(w_x=joined(cell.w_x), w_h=joined(cell.w_h), b=joined(cell.b))
+    return driven._replace(cell=cell)
