@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 JOBS ?= auto
+EXTRAS ?= dev
 
 .PHONY: demo test test-oldest lint clean
 .DEFAULT_GOAL := test
@@ -12,7 +13,7 @@ JOBS ?= auto
 # The stamp is the last thing written: an installation that broke off starts again.
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt

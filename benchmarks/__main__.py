@@ -7,6 +7,7 @@ verb takes seconds and shows that it works, and instead of a verb it runs all of
 
 import dataclasses
 import importlib
+import json
 import sys
 import tempfile
 import time
@@ -50,7 +51,7 @@ def measured(name: str, module: Any, arguments: Sequence[str]) -> None:
         description=module.__doc__,
         args=list(arguments),
     )
-    if given.smoke and given.out == RESULTS:
+    if given.smoke and given.out.resolve() == RESULTS.resolve():
         raise SystemExit(f"{PROGRAM}: --smoke needs --out: it is no measurement.")
     start = time.perf_counter()
     with Progress() as progress:
@@ -65,9 +66,17 @@ def measured(name: str, module: Any, arguments: Sequence[str]) -> None:
 
 def smoke() -> None:
     """Runs every benchmark for seconds, into a folder that does not stay."""
+    from benchmarks import report
+
     with tempfile.TemporaryDirectory() as folder:
         for verb in MODULES:
             main([verb, "--smoke", "--out", folder])
+        found = {
+            verb: json.loads((Path(folder) / f"{verb}.json").read_text())
+            for verb in MODULES
+        }
+        report.pages(found)
+        report.figures(found, Path(folder))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The shapes that are measured, and what is drawn for them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,22 @@ class Row(NamedTuple):
     @property
     def flops(self) -> int:
         """Operations of the matrix products of a forward pass over all T steps."""
-        weights = sum(width + self.hidden for width in self.widths) * 4 * self.hidden
+        widths = sum(width + self.hidden for width in self.widths)
+        return self._products(widths)
+
+    @property
+    def train_flops(self) -> int:
+        """Those of a forward pass and of the gradient: three passes, less one of x."""
+        return 3 * self.flops - self._products(self.inputs)
+
+    def measures(self) -> dict[str, Any]:
+        """The row as results.json has it."""
+        own = {"flops": self.flops, "train_flops": self.train_flops}
+        return {**self._asdict(), **own}
+
+    def _products(self, width: int) -> int:
+        """Operations of products of all steps with (width, 4H), in every direction."""
+        weights = width * 4 * self.hidden
         return 2 * self.steps * self.batch * self.directions * weights
 
 

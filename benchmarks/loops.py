@@ -64,10 +64,9 @@ def whole(implementation: Any) -> Run:
     return run
 
 
-def by_hand(params: Any, x: Any) -> jax.Array:
-    """The scan that a user writes first, with the same weights."""
-    w = jnp.concatenate([params.w_x, params.w_h])
-    return scan_by_hand.run((w, params.b), x)
+def fused(params: Any) -> tuple[jax.Array, jax.Array]:
+    """The same weights as a user's scan has them."""
+    return jnp.concatenate([params.w_x, params.w_h]), params.b
 
 
 def stepwise(params: Any, x: Any) -> jax.Array:
@@ -87,8 +86,8 @@ PROGRAMS: dict[str, Run] = {
     "Scan()": whole(lstm_jax.Scan()),
     "Scan(unroll=4)": whole(lstm_jax.Scan(unroll=4)),
     "Loop()": whole(lstm_jax.Loop()),
-    "scan by hand": by_hand,
 }
+BY_HAND = "scan by hand"
 STEPWISE = "Python loop over a jitted step"
 
 
@@ -132,11 +131,15 @@ def one_length(settings: Settings, steps: int) -> list[dict[str, Any]]:
                 continue
             made = compiled(run, gradient, params, x)
             ways.append({"name": name, "what": what, "steps": steps, **made})
+        made = compiled(scan_by_hand.run, gradient, fused(params), x)
+        ways.append({"name": BY_HAND, "what": what, "steps": steps, **made})
     call = lambda: jax.block_until_ready(stepwise(params, x))  # noqa: E731
     ways.append({"name": STEPWISE, "what": "forward", "steps": steps, "call": call})
-    expected = {way["what"]: way["call"]() for way in reversed(ways)}
-    for way in ways:
-        same(way["call"](), expected[way["what"]])
+    for what, joined in (("forward", lambda y: y), ("gradient", fused)):
+        named = {way["name"]: way["call"]() for way in ways if way["what"] == what}
+        expected = joined(named["Scan()"])
+        for name, got in named.items():
+            same(got if name == BY_HAND else joined(got), expected)
     return ways
 
 
@@ -144,15 +147,15 @@ def streaming(settings: Settings, hidden: int) -> list[dict[str, Any]]:
     """One step of one row, its state handed on, as a stream of inputs calls it."""
     key = jax.random.key(0)
     params = lstm_jax.init_cell(key, hidden, hidden)
-    fused = jnp.concatenate([params.w_x, params.w_h]), params.b
+    hand = fused(params)
     x = jax.random.normal(key, (1, hidden))
     ways: list[dict[str, Any]] = []
     for name, step, own in (
         ("lstm_step", STEP, params),
-        ("step by hand", STEP_BY_HAND, fused),
+        ("step by hand", STEP_BY_HAND, hand),
     ):
         state = [jnp.zeros((1, hidden))] * 2
-        held = [tuple(state) if own is fused else lstm_jax.LSTMState(*state)]
+        held = [tuple(state) if own is hand else lstm_jax.LSTMState(*state)]
 
         def call(step: Any = step, own: Any = own, held: list[Any] = held) -> Any:
             held[0], y = step(own, held[0], x)
@@ -177,6 +180,7 @@ def in_turn(settings: Settings, ways: list[dict[str, Any]]) -> list[dict[str, An
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Measures every length; `seconds` are those of a call, one a round."""
+    jax.config.update("jax_platforms", "cpu")
     total = len(settings.lengths) + len(settings.streaming)
     task = progress.add_task("scan-vs-loop", total=total)
     found: dict[str, Any] = {"ways": [], "streaming": []}

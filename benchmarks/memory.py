@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from benchmarks.cases import Row
 from benchmarks.peers import JAX
-from benchmarks.workers import load, started
+from benchmarks.workers import load, one_round, started
 
 OURS = {"lstm_jax": "Scan()", "lstm_jax_checkpoint": 'Scan(checkpoint="sqrt")'}
 
@@ -38,21 +38,25 @@ SMOKE = Settings(steps=(8,), batch=2, inputs=3, hidden=5, rounds=1, seconds=0.0)
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Compiles and times every length; times are seconds a call, one a round."""
+    if not set(settings.libraries) <= {*OURS, *JAX}:
+        raise SystemExit(f"memory: libraries must be among {(*OURS, *JAX)}.")
     task = progress.add_task("memory", total=len(settings.steps))
     found = []
     with started(settings.libraries) as workers:
         for steps in settings.steps:
             row = Row(steps, settings.batch, settings.inputs, settings.hidden)
             load(workers, row)
-            for worker in workers:
-                taken = worker.ask(do="memory")
-                found.append({"name": worker.name, "steps": steps, "bytes": taken})
-            own = found[-len(workers) :]
-            for _ in range(settings.rounds):
-                for worker, entry in zip(workers, own, strict=True):
-                    seconds = worker.ask(
-                        do="time", what="train", seconds=settings.seconds
-                    )
-                    entry.setdefault("seconds", []).append(seconds)
+            times: dict[str, dict[str, list[float]]] = {"train": {}}
+            for k in range(settings.rounds):
+                one_round(workers, k, settings.seconds, times)
+            found += [
+                {
+                    "name": worker.name,
+                    "steps": steps,
+                    "bytes": worker.ask(do="memory"),
+                    "seconds": times["train"][worker.name],
+                }
+                for worker in workers
+            ]
             progress.advance(task)
     return {"lengths": found}

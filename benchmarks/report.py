@@ -125,7 +125,7 @@ def peers(found: dict[str, Any]) -> str:
     results = found["results"]
     limit = float(np.median(results["limit_flops"]))
     text = [summary(found)]
-    for what, passes in (("train", 3), ("forward", 1)):
+    for what, flops in (("train", "train_flops"), ("forward", "flops")):
         names = [
             n for n in NAMES if any(n in r[what] for r in results["rows"].values())
         ]
@@ -133,14 +133,15 @@ def peers(found: dict[str, Any]) -> str:
         for name, row in results["rows"].items():
             times = row[what]
             ours = min(np.median(times[n]) for n in OURS if n in times)
-            share = passes * row["flops"] / limit / ours
+            share = row[flops] / limit / ours
             cells = [_milliseconds(times[n]) if n in times else "" for n in names]
             rows.append((name, *cells, "" if row["ragged"] else f"{share:.0%}"))
         text.append(f"{what}, milliseconds: median (lowest-highest round)\n")
         text.append(table(("", *names, "ours: share of limit"), rows))
     text.append(
         f"The limit is a square float32 product on all cores, "
-        f"{limit / 1e9:.0f} GFLOP/s here; train counts three forward passes.\n"
+        f"{limit / 1e9:.0f} GFLOP/s here; train counts three forward passes, less the "
+        "gradient of x, which nobody asks for.\n"
     )
     return "\n".join([*text, _circumstances(found)])
 
@@ -197,16 +198,17 @@ def _streaming(found: dict[str, Any]) -> str:
 def scaling(found: dict[str, Any]) -> str:
     """Times against T, B and H, for one device and for all."""
     rows = []
+    names = found["settings"]["libraries"]
     for row in found["results"]["rows"]:
         for what in ("train", "forward"):
             times = row[what]
-            cells = [_milliseconds(values) for values in times.values()]
+            cells = [_milliseconds(times[n]) if n in times else "" for n in names]
             one, all_ = (np.asarray(times[name]) for name in OURS)
             speed = np.median(one / all_)
-            gflops = (3 if what == "train" else 1) * row["flops"] / np.median(one) / 1e9
+            flops = row["train_flops" if what == "train" else "flops"]
+            gflops = flops / np.median(one) / 1e9
             which = row["axis"], shape(row), what
             rows.append((*which, *cells, f"{speed:.2f}", f"{gflops:.3g}"))
-    names = list(found["results"]["rows"][0]["train"])
     header = (
         *("", "T, B, I, H", "", *names),
         *("one device / all", "GFLOP/s on one"),
@@ -317,29 +319,40 @@ FIGURES = {
 
 
 def filled(text: str, marker: str, new: str) -> str:
-    """Puts text between the markers `marker` and `/marker`."""
+    """Puts text between the markers `marker` and `/marker`, which are there once."""
     block = re.compile(f"(<!-- {marker} -->\n).*?(<!-- /{marker} -->)", re.DOTALL)
-    return block.sub(lambda found: found[1] + new.strip() + "\n" + found[2], text)
+    text, count = block.subn(
+        lambda found: found[1] + new.strip() + "\n" + found[2], text
+    )
+    if count != 1:
+        raise ValueError(f"report: {marker} must be marked once; it is {count} times.")
+    return text
 
 
-def pages() -> dict[Path, str]:
+def results() -> dict[str, dict[str, Any]]:
+    """The JSON of the last measurements, by benchmark."""
+    folder = FOLDER / "results"
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in TABLES}
+
+
+def pages(found: dict[str, dict[str, Any]]) -> dict[Path, str]:
     """What the READMEs must say, given the JSON."""
-    own, top = README.read_text(), TOP.read_text()
+    own = README.read_text()
     for name, render in TABLES.items():
-        file = FOLDER / "results" / f"{name}.json"
-        if file.exists():
-            found = json.loads(file.read_text())
-            own = filled(own, name, render(found))
-            if name == "peers":
-                top = filled(top, "speed", summary(found))
+        own = filled(own, name, render(found[name]))
+    top = filled(TOP.read_text(), "speed", summary(found["peers"]))
     return {README: own, TOP: top}
+
+
+def figures(found: dict[str, dict[str, Any]], folder: Path) -> None:
+    """Draws the figures into a folder."""
+    for name, draw in FIGURES.items():
+        draw(found[name], folder / f"{name}.png")
 
 
 def write() -> None:
     """Writes the tables into the READMEs, and the figures."""
-    for path, text in pages().items():
+    found = results()
+    for path, text in pages(found).items():
         path.write_text(text)
-    for name, draw in FIGURES.items():
-        file = FOLDER / "results" / f"{name}.json"
-        if file.exists():
-            draw(json.loads(file.read_text()), file.with_suffix(".png"))
+    figures(found, FOLDER / "results")

@@ -7,6 +7,7 @@ from typing import Any
 from rich.progress import Progress
 
 from benchmarks.cases import Row
+from benchmarks.peers import OURS
 from benchmarks.workers import load, one_round, started
 
 
@@ -19,22 +20,30 @@ class Settings:
     batch: tuple[int, ...] = (2, 8, 32, 128)
     """B."""
     hidden: tuple[int, ...] = (32, 128, 512)
-    """H; and the width of x."""
+    """H."""
     libraries: tuple[str, ...] = ("lstm_jax", "lstm_jax_sharded", "torch")
-    """Libraries, by name; the first two are ours, on one device and on all."""
+    """Libraries, by name; ours on one device and on all must be among them."""
+    middle: tuple[int, int, int, int] = (64, 32, 128, 128)
+    """T, B, I and H, of which one is varied; I with H."""
     rounds: int = 5
     """Times that each is asked, in turn."""
     seconds: float = 0.2
     """How long each is measured a time; one call at least."""
 
 
-SMOKE = Settings(steps=(2, 4), batch=(2, 4), hidden=(3,), rounds=1, seconds=0.0)
-MIDDLE = Row(steps=64, batch=32, inputs=128, hidden=128)
-SMALL = Row(steps=2, batch=2, inputs=3, hidden=3)
+SMOKE = Settings(
+    steps=(2, 4),
+    batch=(2, 4),
+    hidden=(3,),
+    middle=(2, 2, 3, 3),
+    rounds=1,
+    seconds=0.0,
+)
 
 
-def rows(settings: Settings, middle: Row) -> list[tuple[str, Row]]:
-    """What varies, and the row, around one in the middle."""
+def rows(settings: Settings) -> list[tuple[str, Row]]:
+    """What varies, and the row."""
+    middle = Row(*settings.middle)
     return [
         *(("T", middle._replace(steps=n)) for n in settings.steps),
         *(("B", middle._replace(batch=n)) for n in settings.batch),
@@ -44,15 +53,17 @@ def rows(settings: Settings, middle: Row) -> list[tuple[str, Row]]:
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Measures every row; times are seconds a call, one a round."""
-    planned = rows(settings, SMALL if settings.steps == SMOKE.steps else MIDDLE)
+    if not set(OURS) <= set(settings.libraries):
+        raise SystemExit(f"scaling: libraries must hold {OURS}.")
+    planned = rows(settings)
     task = progress.add_task("scaling", total=len(planned))
     found = []
     with started(settings.libraries) as workers:
         for axis, row in planned:
             load(workers, row)
             times: dict[str, dict[str, list[float]]] = {"forward": {}, "train": {}}
-            for _ in range(settings.rounds):
-                one_round(workers, settings.seconds, times)
-            found.append({"axis": axis, **row._asdict(), "flops": row.flops, **times})
+            for k in range(settings.rounds):
+                one_round(workers, k, settings.seconds, times)
+            found.append({"axis": axis, **row.measures(), **times})
             progress.advance(task)
     return {"rows": found}

@@ -5,7 +5,7 @@ Its first line is "ready". Then it reads a JSON request a line and answers with 
 
     {"do": "limit", "seconds": s}            operations a second of a large product
     {"do": "load", "row": [T, B, …]}         the row is what the others are about
-    {"do": "save", "to": f}                  its y and dW_h go to the file f
+    {"do": "save", "to": f}                  its y and gradients go to the file f
     {"do": "time", "what": w, "seconds": s}  seconds a call, over about s seconds
     {"do": "memory"}                         temporary bytes of the compiled gradient
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import Row, problem
+from benchmarks.cases import Row, Weights, problem
 from benchmarks.peers import Peer
 
 SQUARE = 1536  # rows of the product that measures the machine
@@ -49,14 +49,16 @@ def limit(least: float) -> float:
     return 2 * SQUARE**3 / seconds_a_call(call, least)
 
 
-def save(peer: Peer, file: str) -> list[str]:
-    """Writes y, with time in front, and dW_h; gives their names."""
+def save(peer: Peer, file: str) -> None:
+    """Writes y, with time in front, and the gradients of all weights."""
     y = np.asarray(peer.forward())
-    found: dict[str, Any] = {"y": y.swapaxes(0, 1) if peer.batch_major else y}
-    if peer.train is not None and peer.w_h is not None:
-        found["w_h"] = np.asarray(peer.w_h(peer.train()))
+    found = {"y": y.swapaxes(0, 1) if peer.batch_major else y}
+    if peer.train is not None and peer.gradients is not None:
+        for k, both in enumerate(peer.gradients(peer.train())):
+            for way, weights in zip(("forward", "backward"), both, strict=False):
+                for name, value in zip(Weights._fields, weights, strict=True):
+                    found[f"d{name} of layer {k}, {way}"] = np.asarray(value)
     np.savez(file, **found)
-    return sorted(found)
 
 
 def answer(module: Any, peer: Any, request: dict[str, Any]) -> tuple[Any, Any]:
@@ -67,7 +69,7 @@ def answer(module: Any, peer: Any, request: dict[str, Any]) -> tuple[Any, Any]:
         case {"do": "load", "row": row}:
             return module.make(problem(Row(*row))), "loaded"
         case {"do": "save", "to": file}:
-            return peer, save(peer, file)
+            return peer, save(peer, file)  # type: ignore[func-returns-value]
         case {"do": "time", "what": what, "seconds": seconds}:
             call = getattr(peer, what)
             return peer, None if call is None else seconds_a_call(call, seconds)

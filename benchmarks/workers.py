@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         # The benchmark measures what users have by default.
-        environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+        own = ("JAX_", "XLA_", "OMP_", "MKL_", "KMP_", "ORT_", "TF_")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         environment["JAX_PLATFORMS"] = "cpu"  # where all of them can run
         self.name = name
         self.errors = tempfile.TemporaryFile("w+")
@@ -98,6 +99,11 @@ def load(workers: Iterable[Worker], row: Row) -> None:
 def check(name: str, got: Any, expected: Any) -> None:
     """Libraries that compute different things cannot be compared."""
     for what, value in got.items():
+        if what not in expected:
+            raise AssertionError(
+                f"benchmarks: {what} of {name} has nothing to be compared with; the "
+                "first library must have a gradient."
+            )
         if value.shape != expected[what].shape:
             raise AssertionError(
                 f"benchmarks: {what} of {name} has shape {value.shape}, not "
@@ -112,10 +118,17 @@ def check(name: str, got: Any, expected: Any) -> None:
 
 
 def one_round(
-    workers: Iterable[Worker], seconds: float, times: dict[str, dict[str, list[float]]]
+    workers: Sequence[Worker],
+    number: int,
+    seconds: float,
+    times: dict[str, dict[str, list[float]]],
 ) -> None:
-    """Adds to times[what][name] the time of a call of every library, in turn."""
-    for worker in workers:
+    """Adds to times[what][name] the time of a call of every library, in turn.
+
+    Another one begins each round, so that none is always measured after the same.
+    """
+    first = number % len(workers)
+    for worker in (*workers[first:], *workers[:first]):
         for what, by_name in times.items():
             taken = worker.ask(do="time", what=what, seconds=seconds)
             if taken is not None:

@@ -23,6 +23,8 @@ from lstm_jax._params import (
     Reverse,
     Stack,
     State,
+    each_layer,
+    layers,
     mirror,
 )
 from lstm_jax._recurrence import Driven
@@ -157,9 +159,9 @@ def _network(
                 strict=True,
             )
             return _merge(merge, *ys), outs
-        case Stack(layers):
+        case Stack(members):
             each = []
-            for k, layer in enumerate(layers):
+            for k, layer in enumerate(members):
                 own = _fold(key, k)
                 if k and run.regularizer is not None:
                     x = drop_between(run.regularizer, x, own)
@@ -173,8 +175,7 @@ def _network(
 
 def _cast(params: Params, dtype: Any) -> Params:
     """Every layer of a network, cast."""
-    is_layer = lambda node: isinstance(node, LSTMParams)  # noqa: E731
-    return jax.tree.map(partial(cast, dtype=dtype), params, is_leaf=is_layer)
+    return each_layer(partial(cast, dtype=dtype), params)
 
 
 def _mirrored(params: Params, state: State) -> State:
@@ -422,9 +423,9 @@ def _step(params: Params, state: Any, x: jax.Array) -> tuple[Any, jax.Array]:
         case Residual(inner):
             new, y = _step(inner, state, x)
             return new, x + y
-        case Stack(layers):
+        case Stack(members):
             states = []
-            for layer, own in zip(layers, state, strict=True):
+            for layer, own in zip(members, state, strict=True):
                 new, x = _step(layer, own, x)
                 states.append(new)
             return tuple(states), x
@@ -515,10 +516,8 @@ def _choose(
     if given is not None:
         return given, "asked for"
     steps, batch = _outer(x, time_major)
-    is_layer = lambda node: isinstance(node, LSTMParams)  # noqa: E731
-    layers = jax.tree.leaves(params, is_leaf=is_layer)
-    columns = max(layer.w_x.shape[1] for layer in layers)
-    itemsize = wide(x.dtype).itemsize
+    columns = max(layer.w_x.shape[1] for layer in layers(params))
+    itemsize = wide(result_dtype(params, x)).itemsize
     return default(steps, math.prod(batch), columns, itemsize, jax.default_backend())
 
 

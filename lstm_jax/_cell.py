@@ -127,8 +127,12 @@ def matmul_by_columns(a: jax.Array, w: jax.Array) -> jax.Array:
     That transpose, the gradient of w, is aᵀ times a cotangent. It reaches the speed of
     a square product where both are matrices in memory and aᵀ has been copied before;
     left as sums over T and over *B, the compiler copies the cotangent, which is wider.
-    T goes behind *B, since an axis that is sharded can only lead when axes are merged.
+    T goes behind *B, since an axis that is sharded can only lead when axes are merged;
+    where another one is, in a mesh with explicit axes, they stay apart. Alone, in
+    forward mode, it costs a copy of a and of the result.
     """
+    if any(jax.typeof(a).sharding.spec[2:-1]):
+        return matmul(a, w)
     steps, *batch, width = a.shape
     rows = math.prod(batch) * steps
     columns = jnp.moveaxis(a, (-1, 0), (0, -1)).reshape(width, rows)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType
 
 from lstm_jax import _cudnn
 from lstm_jax._cell import ACTIVATIONS
@@ -26,6 +27,7 @@ from lstm_jax._params import (
     Reverse,
     SplitNorm,
     Stack,
+    layers,
 )
 from lstm_jax._regularize import Regularizer
 from lstm_jax._split import SplitUnits
@@ -468,6 +470,7 @@ def implementation(
     if isinstance(value, SplitUnits):
         for axis in (value.axis, value.batch or value.axis):
             _mesh_axis(call, value.mesh, axis)
+        _automatic(call, value.mesh)
         reasons += _not_split(value, foreign, params, batch)
     if reasons:
         fix = " Scan() can." if isinstance(value, Cudnn) else ""
@@ -488,7 +491,7 @@ def _not_split(
     rows = 1 if value.batch is None else value.mesh.shape[value.batch]
     if batch and batch[0] % rows:
         reasons.add(f"{rows} devices do not divide the {batch[0]} rows")
-    for layer in jax.tree.leaves(params, is_leaf=lambda p: isinstance(p, LSTMParams)):
+    for layer in layers(params):
         units = layer.w_x.shape[1] // len(layer.options.gates)
         if units % value.devices:
             reasons.add(
@@ -690,6 +693,15 @@ def _mesh_axis(call: str, mesh: Any, axis: Any) -> None:
         )
 
 
+def _automatic(call: str, mesh: Any) -> None:
+    """Checks that arrays from anywhere may enter a `shard_map` over a mesh."""
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise ValueError(
+            f"{call}: mesh must have automatic axes; got {mesh.axis_types}. Pass "
+            "axis_types=(jax.sharding.AxisType.Auto, ...) to jax.make_mesh."
+        )
+
+
 def _named_rows(call: str, tree: Any, axes: Any) -> list[tuple[str, int, Any]]:
     """The path, the number of rows and the shape of every array of a batch."""
     found = []
@@ -710,6 +722,8 @@ def rows(
 ) -> None:
     """Checks that the devices of a mesh, or of this process, divide a batch."""
     _mesh_axis(call, mesh, axis)
+    if not local:
+        _automatic(call, mesh)
     number = (mesh.local_mesh if local else mesh).shape[axis]
     for name, size, shape in _named_rows(call, tree, axes):
         if size % number:

@@ -22,11 +22,12 @@ from lstm_jax._params import (
     Reverse,
     Stack,
     State,
+    layers,
     mirror,
 )
 from lstm_jax._regularize import Regularizer
 from lstm_jax._scan import controls, select
-from lstm_jax._types import typed
+from lstm_jax._types import evaluated, typed
 
 
 @jax.tree_util.register_static
@@ -68,7 +69,7 @@ class Cudnn:
         Returns:
             y (T, *B, H), or 2H wide with two directions, and the state after it.
         """
-        cells, sizes = _cells(params), _sizes(params)
+        cells, sizes = layers(params), _sizes(params)
         steps, *batch, inputs = x.shape
         rows = math.prod(batch)
         start = _start(x, sizes.hidden, state, 2 * len(cells))
@@ -127,7 +128,7 @@ class Cudnn:
         _packable("Cudnn.pack", params)
         dtype = result_dtype(params)
         as_one = jax.tree.map(lambda a: jnp.asarray(a, dtype), params)
-        return _packed(_cells(as_one))
+        return _packed(layers(as_one))
 
     @staticmethod
     def unpack(weights: Any, like: Params) -> Any:
@@ -154,7 +155,7 @@ class Cudnn:
         """
         call = "Cudnn.unpack"
         _packable(call, like)
-        cells, layout = _cells(like), _sizes(like).layout
+        cells, layout = layers(like), _sizes(like).layout
         expected = (rnn().get_num_params_in_lstm(*layout),)
         got = getattr(weights, "shape", type(weights).__name__)
         if got != expected:
@@ -173,12 +174,6 @@ class Cudnn:
         return jax.tree.unflatten(jax.tree.structure(like), jax.tree.leaves(filled))
 
 
-def _cells(params: Any) -> list[LSTMParams]:
-    """All layers; in cuDNN's order: by depth, forward before backward."""
-    is_cell = lambda node: isinstance(node, LSTMParams)  # noqa: E731
-    return jax.tree.leaves(params, is_leaf=is_cell)
-
-
 def _members(params: Any) -> list[tuple[str, Any]]:
     """What stands one above the other, with where it is found."""
     if isinstance(params, Stack):
@@ -187,7 +182,7 @@ def _members(params: Any) -> list[tuple[str, Any]]:
 
 
 def _sizes(params: Any) -> Sizes:
-    cells, depth = _cells(params), len(_members(params))
+    cells, depth = layers(params), len(_members(params))
     inputs, hidden = cells[0].w_x.shape[0], cells[0].w_h.shape[0]
     return Sizes(inputs, hidden, depth, len(cells) // depth)
 
@@ -220,7 +215,7 @@ def _start(x: jax.Array, hidden: int, state: State, count: int) -> list[jax.Arra
         one = x.sum((0, -1))[..., None]
         return jnp.broadcast_to(one, (*one.shape[:-1], hidden))
 
-    like = jax.eval_shape(step, x)
+    like = evaluated(step, x)
     leaves = [0.0] * count if state is None else jax.tree.leaves(state)
     return [typed(jnp.asarray(a, x.dtype), like) for a in leaves]
 
@@ -253,7 +248,7 @@ def missing(values: Any) -> list[str]:
 
 def unfit(params: Any) -> list[str]:
     """Why cuDNN has no such network."""
-    return list(dict.fromkeys([*_structure(params), *_kinds(_cells(params))]))
+    return list(dict.fromkeys([*_structure(params), *_kinds(layers(params))]))
 
 
 def _structure(params: Any) -> Iterator[str]:

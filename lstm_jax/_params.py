@@ -288,3 +288,13 @@ def mirror(params: Params, leaf: Callable[[LSTMParams], Any]) -> State:
             return tuple(mirror(layer, leaf) for layer in layers)
     kinds = "LSTMParams, Stack, Bidirectional, Reverse or Residual"
     raise TypeError(f"params must be {kinds}; got {type(params).__name__}.")
+
+
+def each_layer(function: Callable[[LSTMParams], Any], params: Params) -> Any:
+    """The tree of `params` with `function(layer)` where each `LSTMParams` is."""
+    return jax.tree.map(function, params, is_leaf=lambda p: isinstance(p, LSTMParams))
+
+
+def layers(params: Params) -> list[LSTMParams]:
+    """All layers of a network; by depth, forward before backward."""
+    return jax.tree.leaves(params, is_leaf=lambda p: isinstance(p, LSTMParams))

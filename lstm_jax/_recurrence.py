@@ -43,7 +43,7 @@ from lstm_jax._cell import (
 )
 from lstm_jax._params import LSTMParams, LSTMState, SplitNorm
 from lstm_jax._scan import Body, Controls, blank, chunked, divisor, guarded, length
-from lstm_jax._types import zeros
+from lstm_jax._types import evaluated, typed, zeros
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +155,10 @@ def _saving(course: Course, driven: Driven) -> tuple[LSTMState, Any]:
         return (state, buffer), (y, saved._replace(pre=()))
 
     zx = project(driven.cell, driven.x)
+    # What replaces it has the mesh type of the state too.
+    both = lambda zx, h: zx + matmul(h, driven.cell.w_h)[None]  # noqa: E731
+    like = evaluated(both, zx, driven.state.h)
+    zx = typed(zx, like)
     xs = jnp.arange(steps), driven.stepped, driven.controls
     (end, buffer), (y, saved) = lax.scan(
         step, (driven.state, zx), xs, reverse=course.reverse, unroll=course.unroll
@@ -162,9 +166,14 @@ def _saving(course: Course, driven: Driven) -> tuple[LSTMState, Any]:
     return end, (y, saved._replace(pre=(buffer,)))
 
 
-@_saving.defjvp
+@partial(_saving.defjvp, symbolic_zeros=True)
 def _(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    return jax.jvp(lambda d: _forward(course, d, save=True), primals, tangents)
+    def run(driven: Driven) -> Any:
+        return _forward(course, driven, save=True)
+
+    out = run(*primals)
+    pushed = _push(run, primals, tangents)
+    return out, jax.tree.map(zeros, out) if pushed is None else pushed
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -57,7 +57,7 @@ class SplitUnits(Scan):
     over all units, nor an H that the devices do not divide.
 
     Attributes:
-        mesh: a `jax.sharding.Mesh`.
+        mesh: a `jax.sharding.Mesh` of automatic axes.
         axis: the name of the axis of the mesh over which units are split.
         batch: the name of the axis of the mesh over which the first batch axis is
             split; None leaves all other axes of the mesh to `jax.jit`.

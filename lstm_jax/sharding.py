@@ -28,7 +28,7 @@ from jax.sharding import PartitionSpec as P
 
 from lstm_jax import _checks
 from lstm_jax._cell import result_dtype
-from lstm_jax._params import LSTMParams
+from lstm_jax._params import LSTMParams, each_layer
 from lstm_jax._split import SplitUnits
 
 __all__ = [
@@ -164,7 +164,8 @@ def data_parallel(
             what `jax.value_and_grad` gives. It sees one device's rows, without knowing
             of others. `jax.grad` may stand inside of it or outside of the result. A
             random key it uses: fold `jax.lax.axis_index(axis)` into it.
-        mesh: a `jax.sharding.Mesh`; its other axes are left to `jax.jit`. For units
+        mesh: a `jax.sharding.Mesh` of automatic axes; the others are left to
+            `jax.jit`. For units
             over one of them, `SplitUnits` takes the rows too, and has no need of this.
         axis: the axis of the mesh that has the rows.
         batch_axis: as for `shard_batch`, of the tuple `batch`.
@@ -174,9 +175,9 @@ def data_parallel(
             gradients neither, even where its mean is 0/0. None for equal weights.
 
     Returns:
-        A jitted function of (params, *batch), to which arrays from anywhere may be
-        given; its result is whole on every device. It raises ValueError where the
-        devices do not divide the batch.
+        A jitted function of (params, *batch), which `replicate` and `shard_batch` put
+        where they are needed; its result is whole on every device. It raises ValueError
+        where the devices do not divide the batch, or the mesh has explicit axes.
 
     Example:
         >>> import jax, jax.numpy as jnp, lstm_jax
@@ -262,5 +263,4 @@ def partition_specs(params: Any, axis: str | None = None) -> Any:
             split = split.replace(projection=P(axis))
         return split
 
-    is_layer = lambda node: isinstance(node, LSTMParams)  # noqa: E731
-    return jax.tree.map(specs, params, is_leaf=is_layer)
+    return each_layer(specs, params)

@@ -101,6 +101,8 @@ def test_operations_of_a_row() -> None:
     both = row._replace(layers=2, directions=2)
     above = 2 * (2 * 3) * (14 * 28 + 7 * 28)
     assert both.flops == 2 * (row.flops + above)
+    of_x = 2 * 2 * (2 * 3) * 5 * 28  # of both directions: its gradient is not taken
+    assert both.train_flops == 3 * both.flops - of_x
 
 
 def test_every_library_has_a_file() -> None:
@@ -110,8 +112,18 @@ def test_every_library_has_a_file() -> None:
 
 
 def test_the_tables_are_those_of_the_results() -> None:
-    for path, text in report.pages().items():
+    for path, text in report.pages(report.results()).items():
         assert path.read_text() == text, f"python -m benchmarks report; {path.name}"
+
+
+def test_a_stale_table_is_noticed() -> None:
+    found = report.results()
+    first = next(iter(found["peers"]["results"]["rows"].values()))
+    first["train"]["torch"] = [2 * t for t in first["train"]["torch"]]
+    for path, text in report.pages(found).items():
+        assert path.read_text() != text
+    with pytest.raises(ValueError, match="speed must be marked once; it is 0 times"):
+        report.filled("no marker", "speed", "table")
 
 
 def test_a_smoke_is_no_result() -> None:

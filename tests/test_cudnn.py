@@ -32,6 +32,7 @@ from lstm_jax import (
     _cudnn,
     _cudnn_call,
 )
+from lstm_jax._params import layers
 from tests import jaxprs
 from tests.cases import jitter, weighted
 from tests.compare import FLOAT32, assert_close, assert_same
@@ -254,7 +255,7 @@ def test_weights_there_and_back(network: str) -> None:
 def test_weights_are_found_where_they_belong(network: str) -> None:
     """By the module's own unpacking: W_ih, W_hh and b_ih of torch, b_hh zero."""
     params = NETWORKS[network]
-    cells = _cudnn._cells(params)
+    cells = layers(params)
     depth = len(params.layers) if isinstance(params, Stack) else 1
     w_ih, w_hh, b_ih, b_hh = rnn.unpack_lstm_weights(
         Cudnn.pack(params), INPUTS, HIDDEN, depth, len(cells) > depth

@@ -211,6 +211,17 @@ def test_no_product_for_frozen_weights(implementation: Scan) -> None:
     assert count("w_h", "w_h") >= 1 <= count("w_x", "w_x")
 
 
+def test_second_order_takes_no_product_for_frozen_weights() -> None:
+    params, x = a_cell()
+
+    def bend(b: jax.Array) -> Any:
+        run = lambda b: total(params.replace(b=b), x)  # noqa: E731
+        return jax.jvp(jax.grad(run), (b,), (jnp.ones_like(b),))
+
+    assert not products(bend, params.w_h.shape, params.b)
+    assert not products(bend, params.w_x.shape, params.b)
+
+
 def test_input_gradient_is_not_computed_unless_asked() -> None:
     params, x = a_cell()
     rows = {(2, 7, 3), (7, 2, 3), (3, 7, 2), (3, 2, 7)}

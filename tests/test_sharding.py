@@ -436,3 +436,15 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     for out in outs:
         with np.load(out) as got:
             assert_close([got[k] for k in got], expected, FLOAT64, out.name)
+
+
+def test_a_mesh_of_explicit_axes_is_refused() -> None:
+    """It is what `jax.make_mesh` makes by itself."""
+    mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
+    params = lstm_jax.init_cell(jax.random.key(0), 3, 8)
+    x = jnp.ones((4, 5, 3))
+    step = data_parallel(lambda params, x: jnp.mean(x), mesh)
+    split = SplitUnits(mesh=mesh, axis="data")
+    for run in (step, lambda *a: lstm_jax.apply(*a, implementation=split)):
+        with pytest.raises(ValueError, match="mesh must have automatic axes; got"):
+            run(params, x)

@@ -19,8 +19,8 @@ class Peer(NamedTuple):
             returns.
         train: () -> gradients of mean(y²) with respect to all weights, finished when it
             returns; None where the library has none. The padding's y counts as 0.
-        w_h: turns what `train` gives into dW_h (H, 4H) of the first layer, forward,
-            columns i, f, g, o.
+        gradients: turns what `train` gives into the gradients of `Problem.layers`, as
+            nested sequences of the same lengths.
         batch_major: y is (B, T, directions H).
         temporary_bytes: () -> what the compiled program of `train` needs beside its
             arguments and results; None where no compiler says so.
@@ -28,7 +28,7 @@ class Peer(NamedTuple):
 
     forward: Callable[[], Any]
     train: Callable[[], Any] | None
-    w_h: Callable[[Any], Any] | None
+    gradients: Callable[[Any], Any] | None
     batch_major: bool = False
     temporary_bytes: Callable[[], int] | None = None
 

@@ -24,12 +24,12 @@ class Layer(NamedTuple):
     Attributes:
         params: any tree of arrays.
         run: (params, x) -> y, both with time in front, or both with the batch.
-        w_h: gradient of params -> dW_h (H, 4H), columns i, f, g, o.
+        weights: a gradient of params -> those of w_x, w_h and b of `Weights`.
     """
 
     params: Any
     run: Run
-    w_h: Callable[[Any], Any]
+    weights: Callable[[Any], tuple[Any, Any, Any]]
 
 
 def turned(x: jax.Array, lengths: Any, time: int) -> jax.Array:
@@ -64,16 +64,21 @@ def network(
 
     params = [[layer.params for layer in both] for both in layers]
     x = problem.x.swapaxes(0, 1) if batch_major else problem.x
-    return peer(
-        run, params, x, lambda gradient: layers[0][0].w_h(gradient[0][0]), batch_major
-    )
+
+    def gradients(found: Any) -> Any:
+        return [
+            [layer.weights(own) for layer, own in zip(both, mine, strict=True)]
+            for both, mine in zip(layers, found, strict=True)
+        ]
+
+    return peer(run, params, x, gradients, batch_major)
 
 
 def peer(
     run: Run,
     params: Any,
     x: Any,
-    w_h: Callable[[Any], Any],
+    gradients: Callable[[Any], Any],
     batch_major: bool = False,
 ) -> Peer:
     """A peer from a pure function.
@@ -82,7 +87,7 @@ def peer(
         run: (params, x) -> y, 0 in the padding.
         params: any tree of arrays.
         x: in whatever layout `run` takes.
-        w_h: gradient of params -> dW_h (H, 4H).
+        gradients: as of `Peer`.
         batch_major: y is (B, T, …).
     """
     params, x = jax.tree.map(jnp.asarray, (params, x))
@@ -96,7 +101,7 @@ def peer(
     return Peer(
         lambda: jax.block_until_ready(forward(params, x)),
         lambda: jax.block_until_ready(train(params, x)),
-        w_h,
+        gradients,
         batch_major,
         temporary_bytes,
     )

@@ -34,7 +34,7 @@ def layer(weights: Weights) -> Layer:
 
         return jax.lax.scan(body, (zero, zero), x)[1]
 
-    return Layer(params, run, lambda gradient: gradient.weight_hh.T)
+    return Layer(params, run, lambda g: (g.weight_ih.T, g.weight_hh.T, g.bias))
 
 
 make = partial(network, layer)

@@ -24,10 +24,15 @@ def layer(weights: Weights) -> Layer:
     transformed: Any = hk.without_apply_rng(hk.transform(unroll))
     b = jnp.asarray(weights.b).at[hidden : 2 * hidden].add(-1.0)
     w = jnp.concatenate([weights.w_x, weights.w_h])
+
+    def back(gradient: Any) -> tuple[Any, Any, Any]:
+        w, b = (gates(gradient["lstm/linear"][name], "igfo") for name in "wb")
+        return w[:inputs], w[inputs:], b
+
     return Layer(
         {"lstm/linear": {"w": permuted(w, "igfo"), "b": permuted(b, "igfo")}},
         transformed.apply,
-        lambda gradient: gates(gradient["lstm/linear"]["w"][inputs:], "igfo"),
+        back,
     )
 
 

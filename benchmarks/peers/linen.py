@@ -22,13 +22,16 @@ def layer(weights: Weights) -> Layer:
         cell[f"i{gate}"] = {"kernel": weights.w_x[:, own]}
         cell[f"h{gate}"] = {"kernel": weights.w_h[:, own], "bias": weights.b[own]}
     module: Any = nn.RNN(nn.OptimizedLSTMCell(hidden), time_major=True)
-    return Layer(
-        {"params": {"cell": cell}},
-        module.apply,
-        lambda gradient: jnp.concatenate(
-            [gradient["params"]["cell"][f"h{gate}"]["kernel"] for gate in "ifgo"], -1
-        ),
-    )
+
+    def back(gradient: Any) -> tuple[Any, Any, Any]:
+        cell = gradient["params"]["cell"]
+
+        def columns(kind: str, name: str) -> Any:
+            return jnp.concatenate([cell[f"{kind}{gate}"][name] for gate in "ifgo"], -1)
+
+        return columns("i", "kernel"), columns("h", "kernel"), columns("h", "bias")
+
+    return Layer({"params": {"cell": cell}}, module.apply, back)
 
 
 make = partial(network, layer)

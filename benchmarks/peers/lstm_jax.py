@@ -22,10 +22,19 @@ def network(problem: Problem) -> lstm_jax.Stack:
     return lstm_jax.Stack(tuple(layers))
 
 
-def w_h(gradient: Any) -> Any:
-    """dW_h of the first layer, forward."""
-    first = gradient.layers[0]
-    return getattr(first, "forward", first).w_h
+def gradients(found: Any) -> Any:
+    """The gradients of all layers and directions."""
+    return [
+        [(cell.w_x, cell.w_h, cell.b) for cell in directions(layer)]
+        for layer in found.layers
+    ]
+
+
+def directions(layer: Any) -> tuple[Any, ...]:
+    """The cells of a layer."""
+    if isinstance(layer, lstm_jax.Bidirectional):
+        return layer.forward, layer.backward
+    return (layer,)
 
 
 def make(problem: Problem, implementation: Any = None) -> Peer:
@@ -40,4 +49,4 @@ def make(problem: Problem, implementation: Any = None) -> Peer:
             implementation=implementation,
         )[0]
 
-    return peer(run, network(problem), problem.x, w_h)
+    return peer(run, network(problem), problem.x, gradients)

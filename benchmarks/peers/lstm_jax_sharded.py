@@ -12,7 +12,7 @@ from jax.sharding import AxisType
 import lstm_jax
 from benchmarks.cases import Problem
 from benchmarks.peers import Peer
-from benchmarks.peers.lstm_jax import network, w_h
+from benchmarks.peers.lstm_jax import gradients, network
 from lstm_jax import sharding
 
 # Where the system says which cores this process may use, and not how many there are.
@@ -42,5 +42,5 @@ def make(problem: Problem) -> Peer:
     return Peer(
         lambda: jax.block_until_ready(forward(params, *batch)),
         lambda: jax.block_until_ready(train(params, *batch)),
-        w_h,
+        gradients,
     )

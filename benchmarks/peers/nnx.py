@@ -28,10 +28,11 @@ def layer(weights: Weights) -> Layer:
         zero = jnp.zeros((x.shape[1], columns // 4), x.dtype)
         return nnx.merge(graph, params, rest)(x, initial_carry=(zero, zero))
 
-    def w_h(gradient: Any) -> Any:
-        return gradient["cell"]["dense_h"]["kernel"][...]
+    def back(gradient: Any) -> tuple[Any, Any, Any]:
+        from_x, from_h = gradient["cell"]["dense_i"], gradient["cell"]["dense_h"]
+        return from_x["kernel"][...], from_h["kernel"][...], from_h["bias"][...]
 
-    return Layer(params, run, w_h)
+    return Layer(params, run, back)
 
 
 make = partial(network, layer)

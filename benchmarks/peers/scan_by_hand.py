@@ -33,7 +33,7 @@ def layer(weights: Weights) -> Layer:
     """The weights of input and state in one matrix."""
     w = jnp.concatenate([weights.w_x, weights.w_h])
     inputs = weights.w_x.shape[0]
-    return Layer((w, weights.b), run, lambda gradient: gradient[0][inputs:])
+    return Layer((w, weights.b), run, lambda g: (g[0][:inputs], g[0][inputs:], g[1]))
 
 
 make = partial(network, layer)

@@ -1,6 +1,8 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """torch.nn.LSTM, whose kernels are oneDNN's and MKL's; ragged rows are packed."""
 
+from typing import Any
+
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -41,4 +43,10 @@ def make(problem: Problem) -> Peer:
         run().square().mean().backward()
         return [p.grad for p in module.parameters() if p.grad is not None]
 
-    return Peer(forward, train, lambda gradient: gradient[1].numpy().T)
+    def gradients(found: list[torch.Tensor]) -> Any:
+        four = (found[k : k + 4] for k in range(0, len(found), 4))
+        own = [(w_x.numpy().T, w_h.numpy().T, b.numpy()) for w_x, w_h, b, _ in four]
+        both = len(problem.layers[0])
+        return [own[k : k + both] for k in range(0, len(own), both)]
+
+    return Peer(forward, train, gradients)
