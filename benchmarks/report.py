@@ -81,7 +81,10 @@ def shape(row: dict[str, Any]) -> str:
 def _over(row: dict[str, Any], what: str) -> dict[str, tuple[float, str]]:
     """Others' time over ours, with who it is: the columns of the summary."""
     best = compare.ratios(row, what, OURS)
-    found = {n: (best[n], n) for n in ("torch", "onnxruntime") if n in best}
+    found: dict[str, tuple[float, str]] = {}
+    for name in ("torch", "onnxruntime"):
+        if name in best:
+            found[name] = best[name], name
     for column, ours in (("best in JAX", OURS), ("one device", OURS[:1])):
         own = [name for name in ours if name in best]
         others = compare.ratios(row, what, tuple(own)) if own else {}

@@ -52,7 +52,7 @@ def limit(least: float) -> float:
 def save(peer: Peer, file: str) -> None:
     """Writes y, with time in front, and the gradients of all weights."""
     y = np.asarray(peer.forward())
-    found = {"y": y.swapaxes(0, 1) if peer.batch_major else y}
+    found: Any = {"y": y.swapaxes(0, 1) if peer.batch_major else y}
     if peer.train is not None and peer.gradients is not None:
         for k, both in enumerate(peer.gradients(peer.train())):
             for way, weights in zip(("forward", "backward"), both, strict=False):

@@ -15,10 +15,11 @@ DEVICES = 1
 
 def network(problem: Problem) -> lstm_jax.Stack:
     """The weights in this library's containers."""
-    layers = []
+    layers: list[lstm_jax.LSTMParams | lstm_jax.Bidirectional] = []
     for both in problem.layers:
         cells = [lstm_jax.LSTMParams(*weights) for weights in both]
-        layers.append(lstm_jax.Bidirectional(*cells) if len(cells) == 2 else cells[0])
+        pair = len(cells) == 2
+        layers.append(lstm_jax.Bidirectional(cells[0], cells[1]) if pair else cells[0])
     return lstm_jax.Stack(tuple(layers))
 
 

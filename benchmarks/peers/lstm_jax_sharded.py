@@ -26,7 +26,8 @@ def make(problem: Problem) -> Peer:
     devices = jax.devices()[:number]
     mesh = jax.make_mesh((number,), ("data",), (AxisType.Auto,), devices=devices)
     params = sharding.replicate(network(problem), mesh)
-    batch, axes = (problem.x,), (1,)
+    batch: tuple[Any, ...] = (problem.x,)
+    axes: tuple[int, ...] = (1,)
     if problem.lengths is not None:
         batch, axes = (*batch, problem.lengths), (1, 0)
     batch = sharding.shard_batch(batch, mesh, batch_axis=axes)
