@@ -87,11 +87,9 @@ def make(problem: Problem) -> Peer:
     width = sum(w.w_h.shape[0] for w in last)
     y = np.empty((*problem.x.shape[:2], width), np.float32)
     binding = session.io_binding()
-    for bind, name, a in (
-        (binding.bind_input, "x", problem.x),
-        (binding.bind_output, f"y{len(problem.layers) - 1}", y),
-    ):
-        bind(name, "cpu", 0, np.float32, a.shape, a.ctypes.data)
+    binding.bind_cpu_input("x", problem.x)
+    name = f"y{len(problem.layers) - 1}"
+    binding.bind_output(name, "cpu", 0, np.float32, y.shape, y.ctypes.data)
 
     def forward() -> np.ndarray:
         session.run_with_iobinding(binding)
