@@ -276,20 +276,17 @@ def _draw(path: Path, panels: list[tuple[str, str, Lines]]) -> None:
 
 
 def _draw_loops(found: dict[str, Any], path: Path) -> None:
-    run: Lines = {}
+    run: dict[str, Lines] = {"forward": {}, "gradient": {}}
     make: Lines = {}
     for way in found["results"]["ways"]:
-        if way["what"] != "forward":
-            continue
-        point = way["steps"], 1e3 * float(np.median(way["seconds"]))
-        run.setdefault(way["name"], []).append(point)
-        if way["name"] != STEPWISE:
+        name, what, steps = (way[key] for key in ("name", "what", "steps"))
+        milliseconds = 1e3 * float(np.median(way["seconds"]))
+        run[what].setdefault(name, []).append((steps, milliseconds))
+        if what == "gradient":
             seconds = way["trace_seconds"] + way["compile_seconds"]
-            make.setdefault(way["name"], []).append((way["steps"], seconds))
-    _draw(
-        path,
-        [("forward: run, ms", "T", run), ("forward: trace and compile, s", "T", make)],
-    )
+            make.setdefault(name, []).append((steps, seconds))
+    panels = [(f"{what}: run, ms", "T", lines) for what, lines in run.items()]
+    _draw(path, [*panels, ("gradient: trace and compile, s", "T", make)])
 
 
 def _draw_scaling(found: dict[str, Any], path: Path) -> None:
