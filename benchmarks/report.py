@@ -2,6 +2,7 @@
 """Tables and figures from the JSON of the last measurements; nothing is typed."""
 
 import dataclasses
+import itertools
 import json
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -98,19 +99,21 @@ def summary(found: dict[str, Any]) -> str:
     """Others' time over ours, per row: torch, onnxruntime and the best in JAX."""
     columns = ("torch", "onnxruntime", "best in JAX", "one device")
     rows = []
-    means: dict[tuple[str, str], list[float]] = {}
-    for name, row in found["results"]["rows"].items():
+    means: dict[tuple[str, bool, str], list[float]] = {}
+    for name in found["settings"]["rows"]:
+        row = found["results"]["rows"][name]
         for what in ("train", "forward"):
             ratios = _over(row, what)
             for column, (ratio, _) in ratios.items():
-                means.setdefault((what, column), []).append(ratio)
+                means.setdefault((what, row["ragged"], column), []).append(ratio)
             cells = [f"{ratios[c][0]:.2f}" if c in ratios else "" for c in columns]
             which = ratios["best in JAX"][1] if "best in JAX" in ratios else ""
             rows.append((f"{name} ({shape(row)})", what, *cells, which))
-    for what in ("train", "forward"):
-        own = [means.get((what, column), []) for column in columns]
+    for ragged, what in itertools.product((False, True), ("train", "forward")):
+        own = [means.get((what, ragged, column), []) for column in columns]
         cells = [f"{_geometric(values):.2f}" if values else "" for values in own]
-        rows.append(("geometric mean", what, *cells, ""))
+        kind = "ragged rows" if ragged else "full rows"
+        rows.append((f"geometric mean of {kind}", what, *cells, ""))
     header = (
         "row (T, B, I, H)",
         "",
@@ -123,17 +126,48 @@ def summary(found: dict[str, Any]) -> str:
     return table(header, rows)
 
 
+GOALS = (  # what, beside whom, the least geometric mean, the least of every row
+    ("train", "torch", 1.2, 1.0),
+    ("train", "best in JAX", 1.4, None),
+    ("forward", "torch", 1.2, 1.0),
+    ("forward", "onnxruntime", 0.85, None),
+)
+
+
+def goals(found: dict[str, Any]) -> str:
+    """What was aimed at in full rows, what came out, and the rows that fell short."""
+    rows = []
+    full = {n: r for n, r in found["results"]["rows"].items() if not r["ragged"]}
+    for what, column, mean, least in GOALS:
+        over = {name: _over(row, what).get(column) for name, row in full.items()}
+        ratios = {name: pair[0] for name, pair in over.items() if pair}
+        if not ratios:
+            continue
+        below = [f"{n} {r:.2f}" for n, r in ratios.items() if least and r < least]
+        rows.append(
+            (
+                f"{what}: {column} / ours",
+                f"{mean}" + (f"; {least:g} in every row" if least else ""),
+                f"{_geometric(list(ratios.values())):.2f}",
+                ", ".join(below),
+            )
+        )
+    header = "full rows", "aimed at", "geometric mean", "rows below"
+    return table(header, rows)
+
+
 def peers(found: dict[str, Any]) -> str:
     """All times, the ratios, and the share of the machine's limit."""
     results = found["results"]
     limit = float(np.median(results["limit_flops"]))
-    text = [summary(found)]
+    text = [summary(found), goals(found)]
     for what, flops in (("train", "train_flops"), ("forward", "flops")):
         names = [
             n for n in NAMES if any(n in r[what] for r in results["rows"].values())
         ]
         rows = []
-        for name, row in results["rows"].items():
+        for name in found["settings"]["rows"]:
+            row = results["rows"][name]
             times = row[what]
             ours = min(np.median(times[n]) for n in OURS if n in times)
             share = row[flops] / limit / ours
