@@ -1,0 +1,98 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Arrays on their way in and out: exact, on the host, gate by gate."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax import _checks
+from lstm_jax._params import LSTMParams, Params
+
+
+def host(call: str, name: str, value: Any) -> np.ndarray:
+    """A floating array of any library as NumPy's, bit for bit."""
+    if hasattr(value, "detach"):  # torch has no way of its own for bfloat16
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            import torch
+
+            value = value.view(torch.int16).numpy().view(jnp.bfloat16)
+        else:
+            value = value.numpy()
+    array = np.asarray(value)
+    if not jnp.issubdtype(array.dtype, np.floating):
+        raise TypeError(
+            f"{call}: {name} must have a floating dtype; got {array.dtype}, which no "
+            "rule turns into weights."
+        )
+    return array
+
+
+def reorder(w: Any, order: str, wanted: str, axis: int = -1) -> np.ndarray:
+    """Puts the blocks of gates along an axis from one order into another.
+
+    Example:
+        >>> reorder(np.array([1, 1, 2, 2, 3, 3, 4, 4]), "iofg", "ifgo")
+        array([1, 1, 3, 3, 4, 4, 2, 2])
+    """
+    blocks = dict(zip(order, np.split(np.asarray(w), len(order), axis), strict=True))
+    return np.concatenate([blocks[gate] for gate in wanted], axis)
+
+
+def named(
+    call: str,
+    source: Mapping[str, Any],
+    required: Iterable[str],
+    optional: Iterable[str] = (),
+    where: str = "",
+) -> dict[str, np.ndarray]:
+    """The arrays of these names on the host; a missing or unknown name is an error."""
+    required, optional = list(required), list(optional)
+    missing = [name for name in required if name not in source]
+    unknown = sorted(set(source) - {*required, *optional})
+    of = f" of {where}" if where else ""
+    if missing:
+        raise ValueError(
+            f"{call}: {', '.join(missing)}{of} must be there; got "
+            f"{', '.join(sorted(source)) or 'nothing'}."
+        )
+    if unknown:
+        raise ValueError(
+            f"{call}: {', '.join(unknown)}{of} must be weights of an LSTM; known are "
+            f"{', '.join([*required, *optional])}."
+        )
+    return {
+        name: host(call, f"{where}{'.' if where else ''}{name}", source[name])
+        for name in (*required, *optional)
+        if name in source
+    }
+
+
+def finished(call: str, params: Any) -> Any:
+    """Parameters of NumPy arrays as JAX's, unrounded and checked."""
+
+    def array(a: Any) -> jax.Array:
+        if a.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
+            raise TypeError(
+                f"{call}: float64 weights would be rounded to float32, since "
+                "jax_enable_x64 is off. Turn it on, or cast them first."
+            )
+        return jnp.asarray(a)
+
+    result = jax.tree.map(array, params)
+    _checks.parameters(call, result)
+    return result
+
+
+def on_host(call: str, params: Params) -> Any:
+    """Parameters of JAX's arrays, checked, as NumPy's."""
+    _checks.parameters(call, params)
+    return jax.tree.map(np.asarray, params)
+
+
+def bias(cell: LSTMParams) -> np.ndarray:
+    """The bias of a layer (G·H,), or zeros where it has none."""
+    return np.zeros(cell.w_h.shape[1], cell.w_h.dtype) if cell.b is None else cell.b

@@ -1,0 +1,94 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""One network for every feature that another system may or may not have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lstm_jax
+from lstm_jax import (
+    Activation,
+    Bidirectional,
+    CellOptions,
+    GateNorm,
+    Residual,
+    Reverse,
+    SplitNorm,
+    Stack,
+)
+from tests.cases import jitter
+
+INPUTS, HIDDEN = 3, 5
+LENGTHS = np.array([7, 1, 4])  # of the rows of `sequence`
+STEPS = int(LENGTHS.max())
+
+
+def cell(
+    seed: int = 0, inputs: int = INPUTS, hidden: int = HIDDEN, **options: Any
+) -> Any:
+    """A layer off its symmetric start; float32 unless told otherwise."""
+    options = {"dtype": jnp.float32, **options}
+    params = lstm_jax.init_cell(jax.random.key(seed), inputs, hidden, **options)
+    return jitter(seed, params)
+
+
+def stack(
+    *hidden: int, directions: int = 1, dtype: Any = jnp.float32, **options: Any
+) -> Any:
+    """A network off its symmetric start."""
+    params = lstm_jax.init(
+        jax.random.key(1),
+        INPUTS,
+        list(hidden),
+        bidirectional=directions == 2,
+        dtype=dtype,
+        **options,
+    )
+    return jitter(1, params)
+
+
+def sequence(
+    inputs: int = INPUTS, dtype: Any = np.float32, seed: int = 5
+) -> np.ndarray:
+    """(B, T, I), a row for each of `LENGTHS`."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((len(LENGTHS), STEPS, inputs)).astype(dtype)
+
+
+def states(params: Any, dtype: Any = np.float32, seed: int = 6) -> Any:
+    """An initial state for the rows of `sequence` that is not zero."""
+    return jitter(seed, lstm_jax.zero_state(params, (len(LENGTHS),), dtype=dtype))
+
+
+def _with(**options: Any) -> Callable[[], Any]:
+    return lambda: cell(options=CellOptions(**options))
+
+
+# By the names of lstm_jax.convert._systems.FEATURES: each has that feature, and `stack`
+# or none beside it.
+NETWORKS: dict[str, Callable[[], Any]] = {
+    "stack": lambda: stack(HIDDEN, HIDDEN),
+    "sizes": lambda: stack(HIDDEN, HIDDEN + 1),
+    "bidirectional": lambda: stack(HIDDEN, directions=2),
+    "merge": lambda: Bidirectional(cell(1), cell(2), merge="mul"),
+    "reverse": lambda: Reverse(cell()),
+    "residual": lambda: Residual(cell(hidden=INPUTS)),
+    "nesting": lambda: Reverse(Stack((cell(),))),
+    "unbiased": lambda: cell(use_bias=False),
+    "projection": lambda: Stack((cell(projection_size=4),)),
+    "peephole": lambda: cell(peephole=True),
+    "split_norm": lambda: cell(norm=SplitNorm),
+    "gate_norm": lambda: cell(norm=GateNorm),
+    "coupled": _with(coupled=True),
+    "absent": _with(output_gate=False),
+    "activations": _with(
+        gate_activation=Activation("hard_sigmoid", 1 / 6, 0.5),
+        candidate_activation="softsign",
+        output_activation="softsign",
+    ),
+    "clip": _with(clip=0.8),
+    "cell_clip": _with(cell_clip=0.6),
+}
