@@ -4,7 +4,14 @@
 A library is imported only where one of its own objects is read or made.
 """
 
+from lstm_jax.convert._safetensors import from_safetensors, to_safetensors
 from lstm_jax.convert._tflite import from_tflite_tensors
 from lstm_jax.convert._torch import from_torch, to_torch
 
-__all__ = ["from_tflite_tensors", "from_torch", "to_torch"]
+__all__ = [
+    "from_safetensors",
+    "from_tflite_tensors",
+    "from_torch",
+    "to_safetensors",
+    "to_torch",
+]

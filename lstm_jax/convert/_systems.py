@@ -70,6 +70,7 @@ def _both(title: str, names: str, only: dict[str, str] | None = None) -> System:
 
 
 SYSTEMS = {
+    "safetensors": _both("own file", " ".join(FEATURES)),
     "torch": _both("torch", "stack bidirectional unbiased projection"),
     "keras": _both(
         "Keras",

@@ -224,13 +224,21 @@ def _layer(call: str, found: dict[str, Any], where: str, suffix: str) -> LSTMPar
     arrays = named(call, mine, need, [f"weight_hr{suffix}"], where)
     ih, hh = (arrays[f"weight_{k}{suffix}"] for k in ("ih", "hh"))
     hr = arrays.get(f"weight_hr{suffix}")
-    outputs = hh.shape[-1]
+    outputs, inputs = hh.shape[-1], ih.shape[-1]
     units = outputs if hr is None else hr.shape[-1]
-    if hh.shape[0] != 4 * units:
-        raise ValueError(
-            f"{call}: weight_hh{suffix} must have shape (4·{units}, {outputs}), four "
-            f"gates of {units} units; got {hh.shape}, as other cells have."
-        )
+    for name, a in arrays.items():
+        match name.removesuffix(suffix).split("_"):
+            case "weight", "hr":
+                expected: tuple[int, ...] = (outputs, units)
+            case "weight", kind:
+                expected = (4 * units, inputs if kind == "ih" else outputs)
+            case _:
+                expected = (4 * units,)
+        if a.shape != expected:
+            raise ValueError(
+                f"{call}: {name} must have shape {expected}, with four gates of "
+                f"{units} units and {outputs} outputs; got {a.shape}."
+            )
     return LSTMParams(
         w_x=ih.T,
         w_h=hh.T,
