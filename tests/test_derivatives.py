@@ -173,6 +173,7 @@ def total(params: Any, x: jax.Array, implementation: Any = None) -> jax.Array:
     return jnp.sum(lstm_jax.apply(params, x, implementation=implementation)[0] ** 2)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("option", cases.OPTIONS)
 def test_one_product_for_the_recurrent_weights(option: str) -> None:
     params, x = a_cell(**cases.OPTIONS[option])
