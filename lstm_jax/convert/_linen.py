@@ -147,6 +147,8 @@ def _of_module(call: str, module: Any) -> Any:
 def _guess(call: str, tree: Any) -> Any:
     """The network that names speak of; what they do not is Flax' default."""
     tree = _unwrapped(tree)
+    if not isinstance(tree, Mapping):
+        return LSTMParams(None, None)
     if "forward_rnn" in tree or "backward_rnn" in tree:
         return Bidirectional(LSTMParams(None, None), LSTMParams(None, None))
     if not tree or not all(_layer(name) for name in tree):

@@ -3,6 +3,7 @@
 
 from typing import Any
 
+import flax.traverse_util
 import jax.numpy as jnp
 
 from lstm_jax._params import (
@@ -114,9 +115,7 @@ def _read(call: str, skeleton: LSTMParams) -> LSTMParams:
     if type(cell) is nnx.LSTMCell:
         arrays = split_kernels(call, where, tree, NAMES)
     else:
-        flat = {
-            f"{a}.{b}": leaf for a, part in tree.items() for b, leaf in part.items()
-        }
+        flat = flax.traverse_util.flatten_dict(tree, sep=".")
         names = {"w_x": "dense_i.kernel", "w_h": "dense_h.kernel", "b": "dense_h.bias"}
         found = named(call, flat, names.values(), where=where)
         arrays = {ours: found[theirs] for ours, theirs in names.items()}
@@ -133,11 +132,9 @@ def _module(params: Any, kind: Any) -> Any:
             return nnx.RNN(_cell(inner, kind), reverse=True, keep_order=True)
         case Bidirectional(forward, backward, merge):
             both = _module(forward, kind), _module(backward, kind)
-            # Not ours for the default: a function counts in comparisons of modules.
-            other: dict[str, Any] = {}
-            if merge != "concat":
-                other = {"merge_fn": MERGES[merge]}
-            return nnx.Bidirectional(*both, **other)
+            if merge == "concat":  # by Flax' own function, as other modules have it
+                return nnx.Bidirectional(*both)
+            return nnx.Bidirectional(*both, merge_fn=MERGES[merge])
     return nnx.Sequential(*(_module(member, kind) for member in params.layers))
 
 
