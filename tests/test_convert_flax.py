@@ -204,11 +204,11 @@ def test_gradients(kit: Any) -> None:
         gradient = jax.jit(jax.grad(loss))(held)
     else:
 
-        def loss(module: Any) -> Any:
+        def of_module(module: Any) -> Any:
             return (module(x, seq_lengths=LENGTHS) * scale).sum()
 
         gradient = nnx.clone(held)
-        nnx.update(gradient, nnx.jit(nnx.grad(loss))(held))
+        nnx.update(gradient, nnx.jit(nnx.grad(of_module))(held))
     got = jax.grad(lambda p: (lstm_jax.apply(p, x, lengths=LENGTHS)[0] * scale).sum())(
         params
     )
@@ -371,7 +371,7 @@ FOREIGN: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "order": (
         lambda kit: sequential(kit, rnn(kit, reverse=True), rnn(kit, inputs=HIDDEN)),
-        r"order of processing .*\(in module\.layers\[0\], which lacks keep_order=True",
+        r"outputs in the order of processing .*\(in module\.layers\[0\], which lacks ",
     ),
 }
 
@@ -531,6 +531,12 @@ def test_kernels_of_other_shapes() -> None:
     module.cell.ig.kernel = nnx.Param(jnp.ones((INPUTS, 4)))
     with pytest.raises(ValueError, match=r"^from_nnx: .* of LSTMCell must have one"):
         from_nnx(module)
+
+
+@pytest.mark.parametrize("to", [to_linen, to_nnx])
+def test_no_network(to: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^{to.__name__}: params must be LSTMParams"):
+        to(3)
 
 
 def test_residual_of_two() -> None:

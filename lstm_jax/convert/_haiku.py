@@ -19,8 +19,8 @@ ORDER = "igfo"
 def from_haiku(params: Any, names: str | Sequence[str] | None = None) -> Params:
     """Reads the parameters of an hk.LSTM, or of an hk.DeepRNN of several.
 
-    Haiku adds 1 to the forget gate at every step; here it is in the bias, rounded
-    once.
+    Haiku adds 1 to the forget gate at every step; here it is in the bias, whose sum
+    with 1 is rounded once.
 
     Args:
         params: module names to `w` and `b`, as `init` of the transformed function
@@ -50,10 +50,12 @@ def from_haiku(params: Any, names: str | Sequence[str] | None = None) -> Params:
         Haiku, `haiku.LSTM`: rows [x, h], columns i, g, f, o, and the constant 1.
     """
     call = "from_haiku"
-    if not isinstance(params, Mapping):
+    nested = isinstance(params, Mapping)
+    if not nested or not all(isinstance(p, Mapping) for p in params.values()):
+        kinds = [type(p).__name__ for p in (params.values() if nested else [params])]
         raise TypeError(
-            f"{call}: params must be a mapping of module names; got "
-            f"{type(params).__name__}."
+            f"{call}: params must map module names to mappings of arrays; got "
+            f"{', '.join(kinds)}."
         )
     chosen = _all(call, params) if names is None else names
     if isinstance(chosen, str):
@@ -68,8 +70,8 @@ def to_haiku(
     """The parameters for an hk.LSTM, or for an hk.DeepRNN of several.
 
     1 is taken from the bias of the forget gate, since Haiku adds it at every step:
-    exact from 0.5 to 2, and rounded once elsewhere. No bias becomes the one that gives
-    zero.
+    exact for biases from 0.5 on, and rounded once below. No bias becomes the one that
+    gives zero.
 
     Args:
         params: `LSTMParams`, or a `Stack` of them.

@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Flax linen: LSTMCell and OptimizedLSTMCell, RNN, Bidirectional and Sequential."""
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -63,7 +64,7 @@ def from_linen(params: Any, module: Any = None) -> Params:
 
     Example:
         >>> import flax.linen as nn, jax, jax.numpy as jnp, lstm_jax
-        >>> x = jnp.ones((2, 7, 3))
+        >>> x = jnp.ones((2, 7, 3), "float32")
         >>> rnn = nn.RNN(nn.OptimizedLSTMCell(5))
         >>> variables = rnn.init(jax.random.key(0), x)
         >>> y, state = lstm_jax.apply(from_linen(variables), x)
@@ -103,16 +104,16 @@ def to_linen(params: Params, module: Any = None) -> dict[str, Any]:
 
     Example:
         >>> import flax.linen as nn, jax, jax.numpy as jnp, lstm_jax
-        >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5)
-        >>> rnn = nn.RNN(nn.OptimizedLSTMCell(5))
-        >>> rnn.apply({"params": to_linen(params)}, jnp.ones((2, 7, 3))).shape
+        >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5, dtype="float32")
+        >>> rnn, x = nn.RNN(nn.OptimizedLSTMCell(5)), jnp.ones((2, 7, 3), "float32")
+        >>> rnn.apply({"params": to_linen(params)}, x).shape
         (2, 7, 5)
     """
     import flax.linen as nn
 
     call = "to_linen"
     unsaid = _unsaid(params) if module is None else ()
-    refuse(call, "linen", params, [*unsaid, *two_activations(params)])
+    refuse(call, "linen", params, itertools.chain(unsaid, two_activations(params)))
     if module is not None:
         _same(call, _of_module(call, module), params)
     tree = _written(on_host(call, params))

@@ -53,7 +53,7 @@ def from_nnx(module: Any) -> Params:
         >>> import jax.numpy as jnp, lstm_jax
         >>> from flax import nnx
         >>> rnn = nnx.RNN(nnx.OptimizedLSTMCell(3, 5, rngs=nnx.Rngs(0)))
-        >>> x = jnp.ones((2, 7, 3))
+        >>> x = jnp.ones((2, 7, 3), "float32")
         >>> y, state = lstm_jax.apply(from_nnx(rnn), x)
         >>> bool(jnp.allclose(y, rnn(x), atol=1e-6))
         True
