@@ -137,9 +137,9 @@ def _integer(
 
 def _dtype(params: Params) -> np.dtype:
     """The promoted dtype of all weights; 64 bits stay, even if JAX has them off."""
-    return functools.reduce(
-        jnp.promote_types, [a.dtype for a in jax.tree.leaves(params)]
-    )
+    dtypes = [a.dtype for a in jax.tree.leaves(params)]
+    with jax.numpy_dtype_promotion("standard"):
+        return functools.reduce(jnp.promote_types, dtypes)
 
 
 def _more(params: Params, opset: int) -> Iterator[str]:
@@ -193,17 +193,18 @@ class _Writer:
     def mask(self, x: str) -> str:
         """(B, T, 1), whether a step is within its row's length."""
         graph = self.graph
-        zero, one = (graph.scalar(np.int32(k)) for k in (0, 1))
+        zero, one = (graph.scalar(np.int64(k)) for k in (0, 1))
         given = graph.input("lengths", (self.batch,), np.int32)
-        sizes = graph.node("Cast", [graph.node("Shape", [x])], to=onnx_type(np.int32))
-        steps = graph.node("Gather", [sizes, graph.scalar(np.int64(1))])
-        clipped = graph.node("Max", [graph.node("Min", [given, steps]), zero])
+        steps = graph.node("Gather", [graph.node("Shape", [x]), one])
+        # In int64: shape inference takes a cast of a fixed size for int64 still.
+        clipped = graph.node("Cast", [given], to=onnx_type(np.int64))
+        clipped = graph.node("Max", [graph.node("Min", [clipped, steps]), zero])
         column = graph.node("Unsqueeze", [clipped, graph.axes(1)])
-        self.lengths, self.begun = clipped, graph.node("Less", [zero, column])
+        self.lengths = graph.node("Cast", [clipped], to=onnx_type(np.int32))
+        self.begun = graph.node("Less", [zero, column])
         times = graph.node("Range", [zero, steps, one])
-        return graph.node(
-            "Unsqueeze", [graph.node("Less", [times, column]), graph.axes(2)]
-        )
+        valid = graph.node("Less", [times, column])
+        return graph.node("Unsqueeze", [valid, graph.axes(2)])
 
     def structure(
         self, params: Params, x: str, path: str, reverse: bool
