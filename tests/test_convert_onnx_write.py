@@ -417,6 +417,18 @@ def test_dtypes(dtype: Any, bound: float) -> None:
     assert_near(got, *reference(params, x, state), "", bound)
 
 
+def test_padding_is_left_out_whatever_the_operator_does() -> None:
+    """ONNX's own evaluator runs through the padding; NaN there would stay."""
+    params, x, lengths = cell(), sequence(), [7, 0, 4]
+    evaluator = onnx.reference.ReferenceEvaluator(to_onnx(params, state=False))
+    y, *final = evaluator.run(
+        None, {"x": spoiled(x, lengths), "lengths": np.int32(lengths)}
+    )
+    assert np.isfinite(final).all()
+    expected, _ = reference(params, x, lengths=lengths)
+    assert_near([y], expected, (), "", BOUND)
+
+
 def test_float64_is_kept_where_jax_has_it_off() -> None:
     params = jax.tree.map(lambda a: np.asarray(a, np.float64), cell())
     with jax.enable_x64(False):
@@ -455,6 +467,17 @@ def test_refused_bfloat16() -> None:
     params = jax.tree.map(lambda a: a.astype(jnp.bfloat16), cell())
     with pytest.raises(NotImplementedError, match="weights in bfloat16 below opset 22"):
         to_onnx(params, opset=21)
+
+
+def test_refused_size() -> None:
+    """Arrays of one number in memory, seen as many."""
+
+    def wide(*shape: int) -> Any:
+        return np.broadcast_to(np.float32(1), shape)
+
+    params = LSTMParams(wide(1, 4 * 2**14), wide(2**14, 4 * 2**14))
+    with pytest.raises(NotImplementedError, match="more than 2 GiB of weights"):
+        to_onnx(params)
 
 
 @pytest.mark.parametrize(

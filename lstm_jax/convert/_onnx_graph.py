@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._params import Activation, LSTMParams
+from lstm_jax._params import Activation, LSTMParams, Params
 from lstm_jax.convert._arrays import bias, reorder
 from lstm_jax.convert._onnx import ACTIVATIONS, ORDER, PEEPHOLES
 
@@ -130,9 +130,21 @@ def _peepholes(cell: LSTMParams) -> np.ndarray:
     return np.concatenate([rows.get(gate, none) for gate in PEEPHOLES])
 
 
-def attributes(cells: Sequence[LSTMParams]) -> dict[str, Any]:
-    """The options of an operator; what is at its default is left out."""
+def alike(forward: Params, backward: Params) -> bool:
+    """Whether one operator of two directions can hold both."""
+    if not isinstance(forward, LSTMParams) or not isinstance(backward, LSTMParams):
+        return False
+    one, two = (
+        (cell.w_h.shape[0], cell.options.coupled, cell.options.clip)
+        for cell in (forward, backward)
+    )
+    return one == two
+
+
+def attributes(cells: Sequence[LSTMParams], reverse: bool) -> dict[str, Any]:
+    """What an operator is told beside its weights; defaults of options are left out."""
     options = cells[0].options
+    single = "reverse" if reverse else "forward"
     activations: list[Any] = [
         activation
         for cell in cells
@@ -143,6 +155,8 @@ def attributes(cells: Sequence[LSTMParams]) -> dict[str, Any]:
         )
     ]
     found: dict[str, Any] = {
+        "hidden_size": cells[0].w_h.shape[0],
+        "direction": "bidirectional" if len(cells) == 2 else single,
         "activations": [ACTIVATIONS[a.name].name for a in activations],
         "activation_alpha": _numbers(activations, "alpha"),
         "activation_beta": _numbers(activations, "beta"),

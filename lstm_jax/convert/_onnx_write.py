@@ -24,11 +24,12 @@ from lstm_jax._params import (
     Stack,
 )
 from lstm_jax.convert._arrays import on_host
-from lstm_jax.convert._onnx_graph import Graph, attributes, onnx_type, weights
+from lstm_jax.convert._onnx_graph import Graph, alike, attributes, onnx_type, weights
 from lstm_jax.convert._systems import refuse
 
 LOWEST_OPSET = 13  # the first in which Unsqueeze takes its axes as an input
 BFLOAT16_OPSET = 22  # the first whose LSTM takes bfloat16
+LARGEST_MODEL = 2**31 - 1  # bytes, by the encoding of its messages
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -128,7 +129,7 @@ def to_onnx(
 def _integer(
     call: str, name: str, value: Any, lowest: int, highest: int | None = None
 ) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{call}: {name} must be an integer; got {value!r}.")
     if value < lowest or (highest is not None and value > highest):
         bounds = "or more" if highest is None else f"to {highest}"
@@ -147,8 +148,12 @@ def _more(params: Params, opset: int) -> Iterator[str]:
     dtypes = {a.dtype.name for a in jax.tree.leaves(params)}
     if unknown := sorted(dtypes - set(DTYPES)):
         yield f"weights in {', '.join(unknown)}"
-    elif _dtype(params) == jnp.bfloat16 and opset < BFLOAT16_OPSET:
+        return
+    dtype = _dtype(params)
+    if dtype == jnp.bfloat16 and opset < BFLOAT16_OPSET:
         yield f"weights in bfloat16 below opset {BFLOAT16_OPSET}"
+    if sum(a.size for a in jax.tree.leaves(params)) * dtype.itemsize > LARGEST_MODEL:
+        yield "more than 2 GiB of weights in one message"
 
 
 @dataclasses.dataclass
@@ -223,7 +228,7 @@ class _Writer:
                     x, width = self.structure(member, x, f"{path}.{k}", reverse)
                 return x, width
             case Bidirectional(forward, backward, merge):
-                if not reverse and _alike(forward, backward):
+                if not reverse and alike(forward, backward):
                     return self.merged(
                         self.layer([forward, backward], x, path, False), merge
                     )
@@ -263,9 +268,7 @@ class _Writer:
             ],
             outputs,
             name=name,
-            hidden_size=units,
-            direction=_direction(len(cells), reverse),
-            **attributes(cells),
+            **attributes(cells, reverse),
         )
         each = [graph.scalar(np.int64(k)) for k in range(len(cells))]
         for k, p, start in zip(each, paths, starts, strict=True):
@@ -297,20 +300,3 @@ class _Writer:
 
     def zero(self) -> str:
         return self.graph.scalar(self.dtype.type(0))
-
-
-def _direction(count: int, reverse: bool) -> str:
-    if count == 2:
-        return "bidirectional"
-    return "reverse" if reverse else "forward"
-
-
-def _alike(forward: Params, backward: Params) -> bool:
-    """Whether one node of two directions can hold both."""
-    if not isinstance(forward, LSTMParams) or not isinstance(backward, LSTMParams):
-        return False
-    one, two = (
-        (cell.w_h.shape[0], cell.options.coupled, cell.options.clip)
-        for cell in (forward, backward)
-    )
-    return one == two
