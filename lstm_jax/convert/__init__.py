@@ -9,6 +9,7 @@ from lstm_jax.convert._equinox import from_equinox, to_equinox
 from lstm_jax.convert._haiku import from_haiku, to_haiku
 from lstm_jax.convert._linen import from_linen, to_linen
 from lstm_jax.convert._nnx import from_nnx, to_nnx
+from lstm_jax.convert._onnx_write import to_onnx
 from lstm_jax.convert._safetensors import from_safetensors, to_safetensors
 from lstm_jax.convert._tflite import from_tflite_tensors
 from lstm_jax.convert._torch import from_torch, to_torch
@@ -27,6 +28,7 @@ __all__ = [
     "to_haiku",
     "to_linen",
     "to_nnx",
+    "to_onnx",
     "to_safetensors",
     "to_torch",
 ]

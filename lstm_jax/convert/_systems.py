@@ -81,8 +81,8 @@ SYSTEMS = {
         "ONNX",
         _features("bidirectional reverse unbiased peephole coupled activations clip"),
         _features(
-            "stack sizes bidirectional merge reverse residual unbiased peephole "
-            "coupled activations clip"
+            "stack sizes bidirectional merge reverse residual nesting unbiased "
+            "peephole coupled activations clip"
         ),
     ),
     "linen": System(
