@@ -133,7 +133,7 @@ def _other(layer: Any) -> str:
 
 
 def _cell(call: str, cell: Any, where: str, reasons: list[str]) -> LSTMParams:
-    if getattr(cell, "kernel", None) is None:
+    if getattr(cell, "recurrent_kernel", None) is None:
         raise ValueError(
             f"{call}: layer {where} must be built, so that it has weights; call it on "
             "data or build it first."

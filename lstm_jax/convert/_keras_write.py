@@ -154,15 +154,25 @@ def _written(member: Any, flipped: bool, options: dict[str, Any]) -> Any:
         directions = inner.forward, inner.backward
         cells = [(part.cell, p) for part, p in zip(parts, directions, strict=True)]
     for cell, p in cells:
-        cell.build((None, p.w_x.shape[0]))
-        cell.built = True
-        cell.kernel.assign(p.w_x)
-        cell.recurrent_kernel.assign(p.w_h)
-        if p.b is not None:
-            cell.bias.assign(p.b)
+        _build(cell, p)
     if not options.get("stateful"):  # else it needs the batch size, which a call has
         layer.build((None, None, cells[0][1].w_x.shape[0]))
     return layer
+
+
+def _build(cell: Any, p: LSTMParams) -> None:
+    import keras
+
+    # Its own would draw what is not kept, and cannot for 16-bit dtypes.
+    own = cell.kernel_initializer, cell.recurrent_initializer
+    cell.kernel_initializer = cell.recurrent_initializer = keras.initializers.Zeros()
+    cell.build((None, p.w_x.shape[0]))
+    cell.built = True
+    cell.kernel_initializer, cell.recurrent_initializer = own
+    cell.kernel.assign(p.w_x)
+    cell.recurrent_kernel.assign(p.w_h)
+    if p.b is not None:
+        cell.bias.assign(p.b)
 
 
 def _lstm(cell: LSTMParams, backwards: bool, options: dict[str, Any]) -> Any:
