@@ -126,6 +126,7 @@ class Hdf5:
     def _attribute(self, attributes: Any, name: str) -> Any:
         if name not in attributes:
             return None
-        if attributes.get_id(name).get_storage_size() > self._stored:
+        info = attributes.get_id(name)
+        if math.prod(info.shape or ()) * info.dtype.itemsize > self._stored:
             raise self.refused(f"has an attribute {name} larger than itself")
         return attributes[name]

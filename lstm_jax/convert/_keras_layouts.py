@@ -130,9 +130,8 @@ def _variables(file: Hdf5, place: tuple[str, ...]) -> Arrays:
     older = ["_layer_checkpoint_dependencies" if p == "layers" else p for p in place]
     for names in (place, older, ["\\".join(place)], ["\\".join(older)]):
         group = file.find(file.root, *names, "vars")
-        if group is not None:
-            count = 3 if file.find(group, "2") is not None else 2
-            return Arrays(*(file.array(group, str(k)) for k in range(count)))
+        if group is not None and len(group) in (2, 3):
+            return Arrays(*(file.array(group, str(k)) for k in range(len(group))))
     raise file.refused(f"must have the weights {'/'.join(place)}; it has none")
 
 
@@ -201,7 +200,7 @@ def guessed_keras3(
             yield Entry(names, here, _two_ways([sides[0], sides[1]]))
         elif alone and not any(sides):
             yield Entry(names, here, [alone])
-        elif alone or any(sides) or _are_lstm(_variable_shapes(file, child)):
+        elif alone or any(sides) or _are_lstm(_shapes(file, child)):
             raise file.refused(
                 f"has the weights of an LSTM in {'/'.join(here)} of which it does not "
                 f"say what they are; {NEED_CONFIG}"
@@ -225,4 +224,8 @@ def _guessed_cells(file: Hdf5, node: Any) -> Recurrent | None:
 
 def _variable_shapes(file: Hdf5, node: Any) -> list[tuple[int, ...] | None]:
     group = file.find(node, "vars")
-    return [] if group is None else [_shape(file, group, name) for name in group]
+    return [] if group is None else _shapes(file, group)
+
+
+def _shapes(file: Hdf5, group: Any) -> list[tuple[int, ...] | None]:
+    return [_shape(file, group, name) for name in group]
