@@ -7,6 +7,9 @@ A library is imported only where one of its own objects is read or made.
 from lstm_jax.convert._cudnn_weights import from_cudnn, to_cudnn
 from lstm_jax.convert._equinox import from_equinox, to_equinox
 from lstm_jax.convert._haiku import from_haiku, to_haiku
+from lstm_jax.convert._keras import from_keras
+from lstm_jax.convert._keras_file import from_keras_h5
+from lstm_jax.convert._keras_write import to_keras
 from lstm_jax.convert._linen import from_linen, to_linen
 from lstm_jax.convert._nnx import from_nnx, to_nnx
 from lstm_jax.convert._onnx_write import to_onnx
@@ -18,6 +21,8 @@ __all__ = [
     "from_cudnn",
     "from_equinox",
     "from_haiku",
+    "from_keras",
+    "from_keras_h5",
     "from_linen",
     "from_nnx",
     "from_safetensors",
@@ -26,6 +31,7 @@ __all__ = [
     "to_cudnn",
     "to_equinox",
     "to_haiku",
+    "to_keras",
     "to_linen",
     "to_nnx",
     "to_onnx",

@@ -1,0 +1,239 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Keras: what a layer's configuration means, by the version of Keras that wrote it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from lstm_jax._params import Activation, CellOptions, LSTMParams, Reverse, Stack
+
+SAME = ("elu", "relu", "sigmoid", "softplus", "softsign", "tanh")
+HARD_SIGMOID = {2: 0.2, 3: 1 / 6}  # the slope, by the major version
+DIRECT = ("LSTM", "CuDNNLSTM")
+DEFAULTS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
+# Keras' own layers that have LSTM in their name and are none.
+OTHERS = re.compile(r"ConvLSTM\dD(Cell)?")
+
+
+def activation(
+    spec: Any, major: int | None, where: str, reasons: list[str]
+) -> Activation:
+    """The function that a configuration names; a reason is added if it is none of ours.
+
+    Args:
+        spec: a name, None, or the configuration of a layer used as a function.
+        major: the version of Keras that wrote it, 2 or 3; None if nothing says.
+        where: what has it, for the reason.
+        reasons: of refusal, collected.
+    """
+    if spec is None or spec == "linear":
+        return Activation("affine", 1.0, 0.0)
+    if isinstance(spec, str) and spec in SAME:
+        return Activation(spec)
+    if spec == "hard_sigmoid" and major is not None:
+        return Activation("hard_sigmoid", HARD_SIGMOID[major], 0.5)
+    if spec == "hard_sigmoid":
+        spec = (
+            "hard_sigmoid, which Keras 2 and 3 compute differently and nothing says "
+            "which wrote it"
+        )
+    if spec == "leaky_relu" and major == 3:
+        return Activation("leaky_relu", 0.2)
+    if isinstance(spec, Mapping):
+        options, name = spec.get("config"), spec.get("class_name")
+        if name == "LeakyReLU" and isinstance(options, Mapping):
+            slope = options.get("negative_slope", options.get("alpha", 0.3))
+            return Activation("leaky_relu", float(slope))
+        if name == "ELU" and isinstance(options, Mapping):
+            return Activation("elu", float(options.get("alpha", 1.0)))
+        spec = options if isinstance(options, str) else name
+    reasons.append(f"activation {spec} (in {where})")
+    return Activation("tanh")
+
+
+def cell_options(
+    config: Mapping[str, Any], major: int | None, where: str, reasons: list[str]
+) -> CellOptions:
+    """The options that an LSTM's configuration asks for."""
+    gate, candidate = (
+        activation(config[name], major, where, reasons)
+        for name in ("recurrent_activation", "activation")
+    )
+    return CellOptions(gate, candidate, candidate)
+
+
+def reverse(params: Any) -> Any:
+    """`Reverse` of a layer; of each layer of a stack of cells, which is the same."""
+    if isinstance(params, Stack):
+        return Stack(tuple(Reverse(layer) for layer in params.layers))
+    return Reverse(params)
+
+
+def single(cells: list[LSTMParams], stacked: bool) -> Any:
+    """The network of the cells of one recurrent layer."""
+    return Stack(tuple(cells)) if stacked else cells[0]
+
+
+class Recurrent(NamedTuple):
+    """A recurrent layer's configuration.
+
+    Attributes:
+        cells: configurations of its cells.
+        stacked: whether they stand in a `StackedRNNCells`.
+        backwards: `go_backwards`.
+    """
+
+    cells: list[Mapping[str, Any]]
+    stacked: bool
+    backwards: bool
+
+
+class Entry(NamedTuple):
+    """An LSTM in a model's configuration.
+
+    Attributes:
+        names: of the models around it and its own.
+        place: the path of its group in a Keras 3 weights file.
+        parts: the layer, or the forward and the backward one.
+        merge: of two directions; None leaves them apart.
+        nested: whether it stands in a model within the model.
+    """
+
+    names: tuple[str, ...]
+    place: tuple[str, ...]
+    parts: list[Recurrent]
+    merge: Any = "concat"
+    nested: bool = False
+
+
+def kind(layer: Mapping[str, Any]) -> str:
+    """The class of a layer; of one that is not Keras' own, with a package before it."""
+    registered = layer.get("registered_name")
+    if isinstance(registered, str) and registered:
+        return registered if ">" in registered else f">{registered}"
+    return str(layer["class_name"])
+
+
+def recurrent(layer: Mapping[str, Any]) -> Recurrent | None:
+    """What a layer's configuration has of LSTM cells, or None if it is another one."""
+    config = layer["config"]
+    if kind(layer) == "CuDNNLSTM":  # whose configuration leaves out what it has to have
+        config = {**config, **DEFAULTS, "use_bias": True}
+    if kind(layer) in DIRECT:
+        return Recurrent([config], False, bool(config.get("go_backwards")))
+    if kind(layer) != "RNN":
+        return None
+    cell = config["cell"]
+    stacked = kind(cell) == "StackedRNNCells"
+    cells = cell["config"]["cells"] if stacked else [cell]
+    if not cells or any(kind(c) != "LSTMCell" for c in cells):
+        return None
+    configs = [c["config"] for c in cells]
+    return Recurrent(configs, stacked, bool(config.get("go_backwards")))
+
+
+def directions(layer: Mapping[str, Any]) -> list[Recurrent]:
+    """The forward and the backward layer of a Bidirectional, or a layer; [] if none."""
+    if kind(layer) != "Bidirectional":
+        found = recurrent(layer)
+        return [] if found is None else [found]
+    config = layer["config"]
+    forward, back = recurrent(config["layer"]), config.get("backward_layer")
+    if forward is None:
+        return []
+    if back is None:
+        return [forward, forward._replace(backwards=not forward.backwards)]
+    backward = recurrent(back)
+    return [] if backward is None else [forward, backward]
+
+
+def entries(model: Mapping[str, Any], reasons: list[str]) -> Iterator[Entry]:
+    """Every LSTM of a model's configuration; reasons are added for what looks like one.
+
+    Args:
+        model: with `class_name` and `config`.
+        reasons: of refusal, collected.
+    """
+    if sublayers(model) is None:
+        reasons.append(
+            f"{model['class_name']}, a configuration that does not list its layers"
+        )
+        return
+    yield from _within(model, (), (), False, reasons)
+
+
+def sublayers(model: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """The configurations of a model's layers, or None if it is no model."""
+    config = model["config"]
+    if isinstance(config, list):  # a Sequential of Keras 2.1 and before
+        return config
+    found = config.get("layers")
+    return found if isinstance(found, list) else None
+
+
+def _within(
+    model: Mapping[str, Any],
+    names: tuple[str, ...],
+    place: tuple[str, ...],
+    nested: bool,
+    reasons: list[str],
+) -> Iterator[Entry]:
+    counts: Counter[str] = Counter()
+    for layer in sublayers(model) or ():
+        group = snake_case(kind(layer).rpartition(">")[2])
+        number, counts[group] = counts[group], counts[group] + 1
+        here = (*place, "layers", f"{group}_{number}" if number else group)
+        yield from _entry(layer, (*names, name_of(layer)), here, nested, reasons)
+
+
+def _entry(
+    layer: Mapping[str, Any],
+    names: tuple[str, ...],
+    place: tuple[str, ...],
+    nested: bool,
+    reasons: list[str],
+) -> Iterator[Entry]:
+    if parts := directions(layer):
+        merge = layer["config"].get("merge_mode", "concat")
+        yield Entry(names, place, parts, merge, nested)
+    elif kind(layer) == "TimeDistributed":
+        inner = layer["config"]["layer"]
+        names = (*names, name_of(inner))
+        yield from _entry(inner, names, (*place, "layer"), nested, reasons)
+    elif sublayers(layer) is not None:
+        yield from _within(layer, names, place, True, reasons)
+    elif found := _like(layer):
+        reasons.append(f"{found} (in {'/'.join(names)})")
+
+
+def name_of(layer: Mapping[str, Any]) -> str:
+    """The name of a layer."""
+    config = layer["config"]
+    return str(config["name"] if "name" in config else layer["name"])
+
+
+def _like(tree: Any) -> str | None:
+    """The class of what has the options of an LSTM, somewhere in a configuration."""
+    if isinstance(tree, list):
+        return next((found for part in tree if (found := _like(part))), None)
+    if not isinstance(tree, Mapping):
+        return None
+    config = tree.get("config")
+    if isinstance(config, Mapping) and "class_name" in tree:
+        like = "unit_forget_bias" in config or kind(tree) in (*DIRECT, "LSTMCell")
+        if like and not OTHERS.fullmatch(kind(tree)):
+            return kind(tree)
+    return next((found for part in tree.values() if (found := _like(part))), None)
+
+
+def snake_case(name: str) -> str:
+    """The name of a class as Keras 3 calls its groups.
+
+    Example:
+        >>> snake_case("TimeDistributed"), snake_case("LSTM"), snake_case("CuDNNLSTM")
+        ('time_distributed', 'lstm', 'cu_dnnlstm')
+    """
+    name = re.sub(r"\W", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

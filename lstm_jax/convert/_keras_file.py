@@ -1,0 +1,259 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Keras' files, of versions 2 and 3; without Keras, so that nothing in them runs."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lstm_jax._params import Bidirectional, LSTMParams, Params
+from lstm_jax.convert._arrays import finished
+from lstm_jax.convert._files import Refused, check_zip, reading
+from lstm_jax.convert._hdf5 import Hdf5
+from lstm_jax.convert._keras_config import (
+    Entry,
+    Recurrent,
+    cell_options,
+    entries,
+    reverse,
+    single,
+)
+from lstm_jax.convert._keras_layouts import (
+    SIDES,
+    Arrays,
+    guessed_keras2,
+    guessed_keras3,
+    keras2_arrays,
+    keras3_arrays,
+)
+from lstm_jax.convert._systems import raise_reasons
+
+CALL = "from_keras_h5"
+
+
+def from_keras_h5(path: Any, config: Any = None) -> dict[str, Params]:
+    """Reads every LSTM of a file that Keras 2 or 3 has saved; needs h5py, not Keras.
+
+    Files are `.h5`, of a model or of weights, `.weights.h5` and `.keras`. Activations,
+    directions and merging are those of the configuration in the file, with the meaning
+    they had in the version that wrote it.
+
+    Weights without a configuration: pass the model's. Without it Keras' defaults are
+    assumed (tanh, and sigmoid, or the hard_sigmoid of Keras before 2.3; forward; two
+    directions concatenated), and the layers of Keras 3 are named by class and
+    number, as "lstm_1", since their own names are not there. What that leaves open is
+    refused.
+
+    Each layer is read by itself: one with go_backwards is a `Reverse`, with outputs in
+    the original order, where Keras flips them, also for the layers above.
+
+    Args:
+        path: of the file.
+        config: the model's JSON, `model.to_json()`, as a text or a dict; for a file
+            that has none.
+
+    Returns:
+        Names to parameters, as `from_keras` gives them, of LSTM, CuDNNLSTM, RNN of
+        LSTMCells and Bidirectional; of a layer in a model within the model, with the
+        names of both and "/" between. The two directions of a Bidirectional with
+        merge_mode None stand apart, as "name/forward_layer" and "name/backward_layer".
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is corrupt, unpacks to far more than it is, keeps data elsewhere,
+            has no LSTM, or has not all that its configuration names.
+        TypeError: JAX would round a dtype.
+        NotImplementedError: layers like an LSTM, or activations, that are none of ours;
+            all reasons at once.
+
+    Example:
+        >>> import os, tempfile; os.environ["KERAS_BACKEND"] = "jax"
+        >>> import keras
+        >>> lstm = keras.layers.LSTM(5, name="reader")
+        >>> model = keras.Sequential([keras.Input((None, 3)), lstm])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(f"{folder}/model.keras")
+        ...     from_keras_h5(f"{folder}/model.keras")["reader"].w_x.shape
+        (3, 20)
+
+    References:
+        Keras 2 and 3, saving of models: names of groups and of attributes.
+    """
+    given = _given(config)
+    with reading(CALL, path, "a Keras file") as there, _opened(there, given) as source:
+        reasons: list[str] = []
+        found: dict[str, Any] = {}
+        for entry in _entries(source, reasons):
+            for name, params in _networks(source, entry, reasons):
+                if name in found:
+                    raise source.file.refused(f"has two layers {name}")
+                found[name] = params
+        raise_reasons(CALL, f"{there} has what lstm_jax cannot express", reasons)
+        if not found:
+            raise source.file.refused("must have an LSTM; it has none")
+    return {name: finished(CALL, params) for name, params in found.items()}
+
+
+class Source(NamedTuple):
+    """An open file.
+
+    Attributes:
+        file: its HDF5 part.
+        weights: the group of the weights in the layout of Keras 2; None for Keras 3's.
+        model: the model's configuration, or None.
+        version: of Keras, which wrote that, or None.
+    """
+
+    file: Hdf5
+    weights: Any
+    model: Mapping[str, Any] | None
+    version: str | None
+
+    @property
+    def major(self) -> int | None:
+        """The major version."""
+        match = re.match(r"\d+", self.version or "")
+        if match is None:
+            return None
+        if int(match[0]) not in (2, 3):
+            raise NotImplementedError(
+                f"{CALL}: {self.file.path} was written by Keras {self.version}, which "
+                "is neither 2 nor 3."
+            )
+        return int(match[0])
+
+
+def _given(config: Any) -> Mapping[str, Any] | None:
+    if isinstance(config, str):
+        try:
+            config = json.loads(config)
+        except ValueError as error:
+            raise ValueError(
+                f"{CALL}: config must be a model's JSON; got {config[:40]!r}: {error}."
+            ) from error
+    if config is None or (isinstance(config, Mapping) and "config" in config):
+        return config
+    raise ValueError(
+        f"{CALL}: config must be a model's JSON, as model.to_json() gives it, with "
+        f"class_name and config; got {type(config).__name__}."
+    )
+
+
+@contextmanager
+def _opened(path: Path, given: Mapping[str, Any] | None) -> Iterator[Source]:
+    archived = zipfile.is_zipfile(path)
+    model, version, data = None, None, b""
+    if archived:
+        check_zip(CALL, path)
+        with zipfile.ZipFile(path) as archive:
+            model = json.loads(archive.read("config.json"))
+            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+            data = archive.read("model.weights.h5")
+    content = io.BytesIO(data) if archived else path
+    size = len(data) if archived else path.stat().st_size
+    with Hdf5(CALL, path, content, size) as file:
+        root = file.root
+        weights = file.find(root, "model_weights")
+        if weights is None and file.texts(root, "layer_names") is not None:
+            weights = root
+        if not archived:
+            text = file.text(root, "model_config")
+            model = None if text is None else json.loads(text)
+            version = file.text(root, "keras_version")
+        if given is not None and model is not None:
+            raise Refused(
+                f"{CALL}: config must be None for {path}, which has its own; got one."
+            )
+        if given is not None:
+            model = given
+            version = given.get("keras_version", "3" if "module" in given else version)
+        yield Source(file, weights, model, version)
+
+
+def _entries(source: Source, reasons: list[str]) -> list[Entry]:
+    if source.model is not None:
+        try:
+            return list(entries(source.model, reasons))
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise source.file.refused(
+                f"has a configuration of no model: {type(error).__name__} {error}"
+            ) from error
+    if source.weights is not None:
+        return list(guessed_keras2(source.file, source.weights, source.version))
+    return list(guessed_keras3(source.file, source.file.root))
+
+
+def _networks(
+    source: Source, entry: Entry, reasons: list[str]
+) -> Iterator[tuple[str, Any]]:
+    """The network of a layer by its name; two, where nothing merges the directions."""
+    name, file = "/".join(entry.names), source.file
+    if source.weights is None:
+        arrays = keras3_arrays(file, entry)
+    else:
+        arrays = keras2_arrays(file, source.weights, entry)
+    networks = [
+        _part(source, part, cells, name, reasons)
+        for part, cells in zip(entry.parts, arrays, strict=True)
+    ]
+    turned = [part.backwards for part in entry.parts]
+    if len(networks) == 2 and turned[0] == turned[1]:
+        raise file.refused(f"has two directions in {name} that are the same")
+    names = [name]
+    if len(networks) == 2 and entry.merge is None:
+        names = [f"{name}/{side}" for side in SIDES]
+    elif len(networks) == 2:
+        networks = [Bidirectional(networks[0], networks[1], entry.merge)]
+    for name, network, backwards in zip(names, networks, turned, strict=False):
+        yield name, reverse(network) if backwards else network
+
+
+def _part(
+    source: Source, part: Recurrent, cells: list[Arrays], name: str, reasons: list[str]
+) -> Any:
+    return single(
+        [
+            _cell(source.file, arrays, config, name).replace(
+                options=cell_options(config, source.major, name, reasons)
+            )
+            for arrays, config in zip(cells, part.cells, strict=True)
+        ],
+        part.stacked,
+    )
+
+
+def _cell(
+    file: Hdf5, arrays: Arrays, config: Mapping[str, Any], name: str
+) -> LSTMParams:
+    """The parameters of one cell; the bias tells cuDNN's layout, as Keras has it."""
+    kernel, recurrent_kernel, bias = arrays
+    units = config.get("units", len(recurrent_kernel))
+    biased = config.get("use_bias", bias is not None)
+    shapes = [None if a is None else a.shape for a in arrays]
+    inputs = kernel.shape[:1]
+    plain = [(*inputs, 4 * units), (units, 4 * units), (4 * units,) if biased else None]
+    cudnn = [*plain[:2], (8 * units,)]
+    if shapes not in (plain, cudnn):
+        raise file.refused(
+            f"must have arrays of the shapes {plain} for {name}; got {shapes}"
+        )
+    if bias is None or shapes == plain:
+        return LSTMParams(kernel, recurrent_kernel, bias)
+    first, second = np.split(bias, 2)
+    return LSTMParams(
+        np.concatenate([_stored_by_units(w) for w in np.split(kernel, 4, 1)], 1),
+        np.concatenate([w.T for w in np.split(recurrent_kernel, 4, 1)], 1),
+        first + second,
+    )
+
+
+def _stored_by_units(block: np.ndarray) -> np.ndarray:
+    """A block (I, H) in whose memory stands, row by row, the transposed (H, I)."""
+    inputs, units = block.shape
+    return np.ascontiguousarray(block).reshape(units, inputs).T
