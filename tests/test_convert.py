@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -25,7 +26,8 @@ IN_THE_MODULE = {("linen", f) for f in ("merge", "reverse", "activations")}
 def write(system: str, params: Any, folder: Path) -> Any:
     if system == "safetensors":
         return convert.to_safetensors(params, folder / "params.safetensors")
-    return getattr(convert, f"to_{system}")(params)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return getattr(convert, f"to_{system}")(params)
 
 
 def test_every_feature_has_a_network_and_every_network_its_feature() -> None:
