@@ -12,6 +12,7 @@ from lstm_jax.convert._keras_file import from_keras_h5
 from lstm_jax.convert._keras_write import to_keras
 from lstm_jax.convert._linen import from_linen, to_linen
 from lstm_jax.convert._nnx import from_nnx, to_nnx
+from lstm_jax.convert._onnx_read import from_onnx
 from lstm_jax.convert._onnx_write import to_onnx
 from lstm_jax.convert._safetensors import from_safetensors, to_safetensors
 from lstm_jax.convert._tflite import from_tflite_tensors
@@ -25,6 +26,7 @@ __all__ = [
     "from_keras_h5",
     "from_linen",
     "from_nnx",
+    "from_onnx",
     "from_safetensors",
     "from_tflite_tensors",
     "from_torch",

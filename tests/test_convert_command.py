@@ -1,0 +1,143 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""`python -m lstm_jax.convert IN OUT`: what it reads, says, writes and refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+import torch
+
+import lstm_jax
+from lstm_jax import convert
+from lstm_jax.convert.__main__ import describe, main
+from tests.compare import assert_same
+from tests.foreign import HIDDEN, INPUTS, cell, stack
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:::keras"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.safetensors"
+    convert.to_safetensors(stack(HIDDEN, HIDDEN, directions=2), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt", ".onnx", ".keras"])
+def test_there_and_back(suffix: str, source: Path, capsys: Any) -> None:
+    target = source.parent / f"out{suffix}"
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        assert main([str(source), str(target)]) == 0, capsys.readouterr()
+    said = capsys.readouterr().out
+    assert "both ways (LSTM 3 -> 5; LSTM 3 -> 5; concat), then both ways" in said
+    assert "float32" in said and f"written: {target}" in said
+    params: Any = stack(HIDDEN, HIDDEN, directions=2)
+    if suffix in (".onnx", ".keras"):  # a network is several nodes, or layers, there
+        read: Any = convert.from_onnx if suffix == ".onnx" else convert.from_keras_h5
+        for a, b in zip(read(target).values(), params.layers, strict=True):
+            assert_same(a, b)
+        return
+    own = suffix == ".safetensors"
+    again = (convert.from_safetensors if own else convert.from_torch)(target)
+    assert_same(again, params)
+
+
+def test_torch_names_in_safetensors(source: Path) -> None:
+    target = source.parent / "torch.safetensors"
+    assert main([str(source), str(target), "--torch-names"]) == 0
+    assert_same(convert.from_torch(target), convert.from_safetensors(source))
+    assert main([str(target), str(target.with_suffix(".npz"))]) == 0
+
+
+def test_nothing_is_overwritten_unasked(source: Path, capsys: Any) -> None:
+    target = source.parent / "out.npz"
+    target.write_bytes(b"mine")
+    assert main([str(source), str(target)]) == 1
+    assert "is there already" in capsys.readouterr().err
+    assert target.read_bytes() == b"mine"
+    assert main([str(source), str(target), "--overwrite"]) == 0
+    assert_same(convert.from_torch(target), convert.from_safetensors(source))
+
+
+def test_one_of_several(tmp_path: Path, capsys: Any) -> None:
+    model = torch.nn.ModuleDict(
+        {"one": torch.nn.LSTM(2, 3), "two": torch.nn.LSTMCell(3, 4).double()}
+    )
+    torch.save(model.state_dict(), tmp_path / "in.pt")
+    source, target = str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")
+    assert main([source]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "one: LSTM 2 -> 3, float32",
+        "two: LSTM 3 -> 4, float64",
+    ]
+    assert main([source, target]) == 1
+    assert "--name must be one of 'one', 'two'; got None" in capsys.readouterr().err
+    assert main([source, target, "--name", "two"]) == 0
+    assert_same(convert.from_safetensors(target), convert.from_torch(model["two"]))
+
+
+def test_torchscript_has_to_be_asked_for(tmp_path: Path, capsys: Any) -> None:
+    torch.jit.script(torch.nn.Sequential(torch.nn.LSTM(2, 3))).save(tmp_path / "in.pt")
+    source, target = str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")
+    assert main([source, target]) == 1
+    assert "--torchscript" in capsys.readouterr().err
+    assert main([source, target, "--torchscript"]) == 0
+
+
+@pytest.mark.parametrize(
+    "target, message",
+    [
+        ("out.txt", "OUT must end with one of"),
+        ("out.onnx", "to_onnx: ONNX cannot express: clip of the cell state"),
+        ("out.pt", "to_torch: torch cannot express: clip of the cell state"),
+    ],
+)
+def test_refusals_leave_nothing(
+    target: str, message: str, tmp_path: Path, capsys: Any
+) -> None:
+    source = tmp_path / "in.safetensors"
+    params = cell(options=lstm_jax.CellOptions(cell_clip=1.0))
+    convert.to_safetensors(params, source)
+    assert main([str(source), str(tmp_path / target)]) == 1
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_what_is_no_file_or_has_no_lstm(tmp_path: Path, capsys: Any) -> None:
+    assert main([str(tmp_path / "nowhere.npz")]) == 1
+    assert "nowhere.npz must be a file" in capsys.readouterr().err
+    torch.save(torch.nn.Linear(2, 3).state_dict(), tmp_path / "linear.pt")
+    assert main([str(tmp_path / "linear.pt")]) == 1
+    assert "must have an LSTM in it" in capsys.readouterr().err
+
+
+def test_a_description_says_what_is_beyond_the_plain() -> None:
+    params = lstm_jax.Stack(
+        (
+            lstm_jax.Residual(cell(hidden=INPUTS, peephole=True)),
+            lstm_jax.Reverse(cell(projection_size=4, dtype=jnp.float16)),
+        )
+    )
+    assert describe(params) == (
+        "residual (LSTM 3 -> 3), then reverse (LSTM 3 -> 5 -> 4), float16/float32, "
+        "peepholes, projection of h"
+    )
+
+
+def test_as_a_command(source: Path) -> None:
+    target = source.parent / "out.npz"
+    run = subprocess.run(
+        [sys.executable, "-m", "lstm_jax.convert", source, target],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, ""), run.stderr
+    assert target.exists()
