@@ -46,9 +46,11 @@ class Hdf5:
         for name in names:
             if not isinstance(node, self._h5py.Group):
                 return None
+            if name not in list(node):  # a lookup alone misses it in a corrupt group
+                return None
             link = node.get(name, getlink=True)
             if link is None:
-                return None
+                raise self.refused(f"has {node.name}/{name}, which leads nowhere")
             if not isinstance(link, self._h5py.HardLink):
                 raise self.refused(
                     f"has {node.name}/{name}, a link to elsewhere "
