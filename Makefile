@@ -5,15 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 JOBS ?= auto
-EXTRAS ?= dev
 
 .PHONY: demo test test-oldest lint clean
 .DEFAULT_GOAL := test
 
 # The stamp is the last thing written: an installation that broke off starts again.
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint .ci/constraints.txt
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt

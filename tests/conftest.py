@@ -11,6 +11,7 @@ FLAGS = (
     "--xla_cpu_parallel_codegen_split_count=1",
 )
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
+os.environ.setdefault("KERAS_BACKEND", "jax")  # it looks for tensorflow otherwise
 
 import gc
 

@@ -14,6 +14,8 @@ import lstm_jax
 from experiments import __main__, _figure, _registry, _results, data
 from experiments.gradient_lag import gradients, nets
 
+pytestmark = pytest.mark.no_cover
+
 FOLDER = Path(__main__.__file__).parent
 MARK = "<!-- results -->\n"
 

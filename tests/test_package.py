@@ -12,13 +12,20 @@ from pathlib import Path
 import pytest
 
 import lstm_jax
+import lstm_jax.convert
 import lstm_jax.testing
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PUBLIC = [
     (module.__name__, name)
-    for module in (lstm_jax, lstm_jax.testing, lstm_jax.initializers, lstm_jax.sharding)
+    for module in (
+        lstm_jax,
+        lstm_jax.convert,
+        lstm_jax.initializers,
+        lstm_jax.sharding,
+        lstm_jax.testing,
+    )
     for name in module.__all__
     if inspect.getattr_static(module, name).__class__.__name__ != "module"
 ]
@@ -73,14 +80,22 @@ def test_it_is_typed() -> None:
 def test_importing_needs_jax_flax_and_optax_alone() -> None:
     """Whatever the extras bring is not imported, not even by lstm_jax.testing."""
     extras = {"chex", "hypothesis", "pytest", "matplotlib", "mlxtend", "tyro"}
+    extras |= EXTRAS["convert"]
     script = (
-        "import sys, lstm_jax, lstm_jax.testing;"
+        "import sys, lstm_jax, lstm_jax.convert, lstm_jax.testing;"
         f"print(sorted({extras!r} & set(sys.modules)))"
     )
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
+
+
+# What a namespace imports where it is used; importing the namespace needs none of it.
+EXTRAS = {
+    "testing": {"chex"},
+    "convert": {"equinox", "h5py", "haiku", "keras", "onnx", "safetensors", "torch"},
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -97,7 +112,7 @@ def imported(path: Path) -> set[str]:
 def test_the_library_imports_what_it_declares() -> None:
     declared = {"jax", "flax", "optax", "numpy", "lstm_jax"}
     for path in (ROOT / "lstm_jax").rglob("*.py"):
-        extra = {"chex"} if path.parent.name == "testing" else set()
+        extra = EXTRAS.get(path.parent.name, set())
         assert imported(path) <= declared | extra, path
 
 

@@ -20,6 +20,7 @@ from tests.test_apply import check
 BOUNDED = [name for name in cases.OPTIONS if "norm" not in name]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("option", [n for n in BOUNDED if n != "everything"])
 def test_float32(option: str) -> None:
     """Ten steps, among them the activations that are not bounded."""
@@ -38,6 +39,7 @@ def by_hand(params: Any, x: Any) -> Any:
     return jax.lax.scan(body, zero, x)[1]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("norm", [SplitNorm, GateNorm(eps=1e-5)], ids=["split", "gate"])
 def test_layer_norm_in_float32(norm: Any) -> None:
     """At most twice the error of a scan written by hand, in values and gradients."""
@@ -80,6 +82,7 @@ def test_layer_norm_in_float32(norm: Any) -> None:
     assert (mine <= 2 * theirs).all(), mine / theirs
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize("option", cases.OPTIONS)
 def test_sixteen_bits(option: str, dtype: Any) -> None:
@@ -128,6 +131,7 @@ def test_the_cell_accumulates_in_float32(dtype: Any) -> None:
     assert float(jnp.ones((), dtype) + x[0, 0]) - 1 != pytest.approx(1e-3, rel=1e-2)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("implementation", cases.IMPLEMENTATIONS)
 def test_gradients_of_sixteen_bits_add_up_in_float32(implementation: str) -> None:
     """Over 400 steps: a sum in bfloat16 would lose half of it."""

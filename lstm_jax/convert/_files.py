@@ -32,9 +32,11 @@ def reading(call: str, path: Any, kind: str) -> Iterator[Path]:
         raise FileNotFoundError(f"{call}: {path} must be a file; there is none.")
     try:
         yield path
-    except (NotImplementedError, Refused, ImportError):
+    except ImportError:
         raise
     except Exception as error:  # a parser raises whatever it likes
+        if str(error).startswith(f"{call}: "):
+            raise
         text = str(error).strip().splitlines() or [""]
         raise ValueError(
             f"{call}: {path} cannot be read as {kind}: "

@@ -40,7 +40,7 @@ def from_keras(layer: Any) -> Params:
     Example:
         >>> import os; os.environ["KERAS_BACKEND"] = "jax"
         >>> import keras
-        >>> layer = keras.layers.LSTM(5)
+        >>> layer = keras.layers.LSTM(5, recurrent_initializer="glorot_uniform")
         >>> layer.build((None, None, 3))
         >>> from_keras(layer).w_x.shape
         (3, 20)

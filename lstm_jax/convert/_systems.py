@@ -70,6 +70,7 @@ def _both(title: str, names: str, only: dict[str, str] | None = None) -> System:
 
 
 SYSTEMS = {
+    "safetensors": _both("own file", " ".join(FEATURES)),
     "torch": _both("torch", "stack bidirectional unbiased projection"),
     "keras": _both(
         "Keras",
@@ -80,13 +81,33 @@ SYSTEMS = {
         "ONNX",
         _features("bidirectional reverse unbiased peephole coupled activations clip"),
         _features(
-            "stack sizes bidirectional merge reverse residual unbiased peephole "
-            "coupled activations clip"
+            "stack sizes bidirectional merge reverse residual nesting unbiased "
+            "peephole coupled activations clip"
         ),
     ),
-    "linen": _both("Flax linen", "bidirectional merge reverse activations"),
-    "nnx": _both("Flax nnx", "bidirectional merge reverse activations"),
-    "haiku": _both("Haiku", "stack sizes"),
+    "linen": System(
+        "Flax linen",
+        _features("stack sizes bidirectional merge reverse activations"),
+        _features("stack sizes bidirectional merge reverse unbiased activations"),
+        {
+            "merge": "with the module",
+            "reverse": "with the module",
+            "unbiased": "as zeros",
+            "activations": "with the module; one for g and c",
+        },
+    ),
+    "nnx": System(
+        "Flax nnx",
+        _features("stack sizes bidirectional merge reverse activations"),
+        _features("stack sizes bidirectional merge reverse unbiased activations"),
+        {"unbiased": "as zeros", "activations": "one for g and c"},
+    ),
+    "haiku": System(
+        "Haiku",
+        _features("stack sizes"),
+        _features("stack sizes unbiased"),
+        {"unbiased": "as zeros"},
+    ),
     "equinox": _both("Equinox", "stack sizes unbiased"),
     "cudnn": _both("cuDNN", "stack bidirectional unbiased"),
     "tflite": System(

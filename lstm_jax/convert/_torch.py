@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._params import Bidirectional, LSTMParams, Params, Stack
+from lstm_jax._params import Bidirectional, LSTMParams, Params, Stack, layers
 from lstm_jax.convert._arrays import bias, finished, named, on_host
 from lstm_jax.convert._files import Refused, check_zip, is_path, reading
 from lstm_jax.convert._systems import directions, members, refuse
@@ -55,14 +55,14 @@ def from_torch(source: Any, prefix: str = "", *, torchscript: bool = False) -> P
     if "weight_hh" in found:
         params: Params = _layer(call, found, prefix, "")
     else:
-        layers: list[Any] = []
-        while f"weight_hh_l{len(layers)}" in found:
-            suffixes = [f"_l{len(layers)}", f"_l{len(layers)}_reverse"]
+        stacked: list[Any] = []
+        while f"weight_hh_l{len(stacked)}" in found:
+            suffixes = [f"_l{len(stacked)}", f"_l{len(stacked)}_reverse"]
             there = [s for s in suffixes if f"weight_hh{s}" in found]
             each = [_layer(call, found, prefix, s) for s in there]
             both = len(each) == 2
-            layers.append(Bidirectional(each[0], each[1]) if both else each[0])
-        params = Stack(tuple(layers))
+            stacked.append(Bidirectional(each[0], each[1]) if both else each[0])
+        params = Stack(tuple(stacked))
     if found:
         raise ValueError(
             f"{call}: {', '.join(sorted(found))} must be weights of one LSTM; they are "
@@ -112,10 +112,11 @@ def torch_arrays(call: str, params: Params) -> dict[str, np.ndarray]:
     if isinstance(params, LSTMParams):
         return _written(params, "", params.b is not None)
     arrays: dict[str, np.ndarray] = {}
-    layers = [directions(member) for member in members(params)]
-    biased = any(cell.b is not None for layer in layers for cell in layer)
-    for k, layer in enumerate(layers):
-        for cell, suffix in zip(layer, (f"_l{k}", f"_l{k}_reverse"), strict=False):
+    biased = any(cell.b is not None for cell in layers(params))
+    for k, member in enumerate(members(params)):
+        for cell, suffix in zip(
+            directions(member), (f"_l{k}", f"_l{k}_reverse"), strict=False
+        ):
             arrays |= _written(cell, suffix, biased)
     return arrays
 
@@ -224,13 +225,21 @@ def _layer(call: str, found: dict[str, Any], where: str, suffix: str) -> LSTMPar
     arrays = named(call, mine, need, [f"weight_hr{suffix}"], where)
     ih, hh = (arrays[f"weight_{k}{suffix}"] for k in ("ih", "hh"))
     hr = arrays.get(f"weight_hr{suffix}")
-    outputs = hh.shape[-1]
+    outputs, inputs = hh.shape[-1], ih.shape[-1]
     units = outputs if hr is None else hr.shape[-1]
-    if hh.shape[0] != 4 * units:
-        raise ValueError(
-            f"{call}: weight_hh{suffix} must have shape (4·{units}, {outputs}), four "
-            f"gates of {units} units; got {hh.shape}, as other cells have."
-        )
+    for name, a in arrays.items():
+        match name.removesuffix(suffix).split("_"):
+            case "weight", "hr":
+                expected: tuple[int, ...] = (outputs, units)
+            case "weight", kind:
+                expected = (4 * units, inputs if kind == "ih" else outputs)
+            case _:
+                expected = (4 * units,)
+        if a.shape != expected:
+            raise ValueError(
+                f"{call}: {name} must have shape {expected}, with four gates of "
+                f"{units} units and {outputs} outputs; got {a.shape}."
+            )
     return LSTMParams(
         w_x=ih.T,
         w_h=hh.T,
@@ -255,17 +264,8 @@ def _more(params: Params) -> Iterator[str]:
         if params.projection is not None:
             yield "a projection in an LSTMCell (put it into a Stack, for an LSTM)"
         return
-    layers_ = [directions(member) for member in members(params)]
-    if len({len(layer) for layer in layers_}) > 1:
+    if len({len(directions(member)) for member in members(params)}) > 1:
         yield "layers of one and of two directions together"
-    if (
-        len(
-            {
-                None if p.projection is None else p.projection.shape[1]
-                for m in layers_
-                for p in m
-            }
-        )
-        > 1
-    ):
+    projections = [cell.projection for cell in layers(params)]
+    if len({None if p is None else p.shape[1] for p in projections}) > 1:
         yield "projections of different sizes"

@@ -1,0 +1,109 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""What the table of systems and features says is so; and this library's own file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from lstm_jax import convert
+from lstm_jax.convert._systems import FEATURES, SYSTEMS, table, used
+from tests.compare import assert_same
+from tests.foreign import NETWORKS, cell
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+WRITERS = {
+    name: system for name, system in SYSTEMS.items() if system.writes is not None
+}
+# Flax's parameters do not say these; to_linen writes them where it is given a module.
+IN_THE_MODULE = {("linen", f) for f in ("merge", "reverse", "activations")}
+
+
+def write(system: str, params: Any, folder: Path) -> Any:
+    if system == "safetensors":
+        return convert.to_safetensors(params, folder / "params.safetensors")
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        return getattr(convert, f"to_{system}")(params)
+
+
+def test_every_feature_has_a_network_and_every_network_its_feature() -> None:
+    assert set(NETWORKS) == set(FEATURES)
+    for feature, make in NETWORKS.items():
+        assert feature in {name for name, _ in used(make())}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("system", WRITERS)
+def test_it_writes_what_the_table_says(
+    system: str, feature: str, tmp_path: Path
+) -> None:
+    """And refuses the rest by name."""
+    params = NETWORKS[feature]()
+    mine = {name for name, _ in used(params)}
+    writes = WRITERS[system].writes or frozenset()
+    if mine <= writes and (system, feature) not in IN_THE_MODULE:
+        write(system, params, tmp_path)
+        return
+    text = "|".join(
+        FEATURES[name].split("`")[0].split("(")[0] for name in mine - writes
+    )
+    with pytest.raises(NotImplementedError, match=f"^to_{system}: .*({text})"):
+        write(system, params, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_table_of_the_readme_is_the_generated_one() -> None:
+    text = README.partition("<!-- convert -->")[2].partition("<!-- /convert -->")[0]
+    assert text.strip() == table()
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_the_own_file_keeps_every_bit(feature: str, tmp_path: Path) -> None:
+    params, path = NETWORKS[feature](), tmp_path / "params.safetensors"
+    convert.to_safetensors(params, path)
+    assert_same(convert.from_safetensors(path), params)
+
+
+def test_the_own_file_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "params.safetensors"
+    convert.to_safetensors(cell(), path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"^to_safetensors: .* is there already"):
+        convert.to_safetensors(cell(1), path)
+    assert path.read_bytes() == before
+    convert.to_safetensors(cell(1), path, overwrite=True)
+    assert_same(convert.from_safetensors(path), cell(1))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "metadata, change, message",
+    [
+        (None, {}, "must have 'lstm_jax.config' in its metadata"),
+        ("{", {}, "cannot be read as a safetensors file: JSONDecodeError"),
+        ('{"kind": "Other"}', {}, "config.kind must be one of"),
+        ("[" * 100_000, {}, "cannot be read as a safetensors file: RecursionError"),
+        ("", {"w_x": np.ones((3, 20))}, "differ or are missing: w_x"),
+        ("", {"other": np.ones(3)}, "differ or are missing: other"),
+    ],
+)
+def test_own_files_that_are_not_whole(
+    metadata: str | None, change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    from lstm_jax import config
+
+    good, path = tmp_path / "good.safetensors", tmp_path / "bad.safetensors"
+    convert.to_safetensors(cell(), good)
+    text = json.dumps(config(cell())) if metadata == "" else metadata
+    extra = None if text is None else {"lstm_jax.config": text}
+    save_file({**load_file(good), **change}, path, metadata=extra)
+    with pytest.raises(ValueError, match=f"^from_safetensors: .*{message}"):
+        convert.from_safetensors(path)
+    path.write_bytes(good.read_bytes()[:-3])
+    with pytest.raises(ValueError, match=r"^from_safetensors: .* cannot be read as"):
+        convert.from_safetensors(path)
