@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """HDF5 files that may be hostile: no link is followed, no size is believed."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,9 +47,11 @@ class Hdf5:
         for name in names:
             if not isinstance(node, self._h5py.Group):
                 return None
+            if name not in list(node):  # a lookup alone misses it in a corrupt group
+                return None
             link = node.get(name, getlink=True)
             if link is None:
-                return None
+                raise self.refused(f"has {node.name}/{name}, which leads nowhere")
             if not isinstance(link, self._h5py.HardLink):
                 raise self.refused(
                     f"has {node.name}/{name}, a link to elsewhere "
@@ -108,12 +111,10 @@ class Hdf5:
 
     def texts(self, node: Any, name: str) -> list[str] | None:
         """An attribute that is a list of texts, or None; Keras splits long ones."""
-        parts = [name] if name in node.attrs else []
-        while not parts or parts[0] != name:
-            part = f"{name}{len(parts)}"
-            if part not in node.attrs:
-                break
-            parts.append(part)
+        parts = [name]
+        if name not in node.attrs:
+            numbered = (f"{name}{k}" for k in itertools.count())
+            parts = list(itertools.takewhile(node.attrs.__contains__, numbered))
         if not parts:
             return None
         values = (self._attribute(node.attrs, part) for part in parts)

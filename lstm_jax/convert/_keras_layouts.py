@@ -200,7 +200,12 @@ def guessed_keras3(
             yield Entry(names, here, _two_ways([sides[0], sides[1]]))
         elif alone and not any(sides):
             yield Entry(names, here, [alone])
-        elif alone or any(sides) or _are_lstm(_shapes(file, child)):
+        elif (
+            alone
+            or any(sides)
+            or (re.fullmatch(r"lstm(_\d+)?", name) and file.find(child, "cell"))
+            or _are_lstm(_shapes(file, child))
+        ):
             raise file.refused(
                 f"has the weights of an LSTM in {'/'.join(here)} of which it does not "
                 f"say what they are; {NEED_CONFIG}"
