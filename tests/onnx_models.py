@@ -88,6 +88,26 @@ def lstm(
     return helper.make_node("LSTM", inputs, outputs, name, **attributes)
 
 
+def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> Any:
+    """A node from names set apart by spaces; - is a name left out."""
+    names = ["" if n == "-" else n for n in inputs.split()]
+    return helper.make_node(operator, names, outputs.split(), **attributes)
+
+
+def body(name: str, nodes: list[Any], inputs: str = "", outputs: str = "Y") -> Any:
+    """A graph that is part of a node; names set apart by spaces."""
+
+    def info(n: str) -> Any:
+        return helper.make_tensor_value_info(n, 1, None)
+
+    return helper.make_graph(
+        nodes,
+        name,
+        [info(n) for n in inputs.split()],
+        [info(n) for n in outputs.split()],
+    )
+
+
 def plain(**attributes: Any) -> Any:
     """The smallest model with an LSTM in it."""
     return model([lstm(**attributes)], weights(np.random.default_rng(0)), ["X"], ["Y"])

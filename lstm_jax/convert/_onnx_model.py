@@ -12,10 +12,10 @@ import numpy as np
 from lstm_jax.convert._files import UNPACKED_BYTES
 from lstm_jax.convert._onnx_fold import FOLDED, Unknown, evaluated, evaluating
 
-# A model beyond these was made to keep its reader busy: nodes, with those of functions
-# counted at every call; graphs in graphs; operators one after the other; bytes made,
-# for each byte of the model.
-NODES, GRAPHS_DEEP, FOLDS_DEEP, RATIO = 1_000_000, 64, 100, 64
+# A model beyond these was made to keep its reader busy: nodes of functions, counted at
+# every call; functions and graphs in one another; operators one after the other; bytes
+# made, for each byte of the model.
+CALLED, DEEP, FOLDS_DEEP, RATIO = 30_000, 64, 100, 64
 
 
 @dataclasses.dataclass
@@ -77,31 +77,44 @@ class Model:
         )
 
     def _nodes(
-        self, scope: Scope, nodes: Iterable[Any], path: tuple[str, ...]
+        self,
+        scope: Scope,
+        nodes: Iterable[Any],
+        path: tuple[str, ...],
+        called: bool = False,
     ) -> Iterator[tuple[Scope, Any, tuple[str, ...]]]:
-        if len(path) > GRAPHS_DEEP:
+        if len(path) > DEEP:
             raise ValueError(
-                f"{self.call}: graphs and functions must be nested at most "
-                f"{GRAPHS_DEEP} deep; {path[0]!r} holds more, or itself."
+                f"{self.call}: graphs and functions must be nested at most {DEEP} "
+                f"deep; {path[0]!r} holds more, or itself."
             )
         for node in nodes:
-            self.visited += 1
-            if self.visited > NODES:
-                raise ValueError(
-                    f"{self.call}: a model must have at most {NODES} nodes, with those "
-                    "of functions counted at every call."
-                )
+            self._check_node(node, called)
             yield scope, node, path
             for attribute in node.attribute:
-                own_graph = [attribute.g] if attribute.HasField("g") else []
-                for graph in [*own_graph, *attribute.graphs]:
+                own = [attribute.g] if attribute.HasField("g") else []
+                for graph in [*own, *attribute.graphs]:
                     inner = self._graph(graph, scope.opsets, scope)
-                    own = f"{title(node)}.{attribute.name}"
-                    yield from self._nodes(inner, graph.node, (*path, own))
+                    where = (*path, f"{title(node)}.{attribute.name}")
+                    yield from self._nodes(inner, graph.node, where, called)
             function = self.function(node)
             if function is not None:
-                inner = self._called(function, node, scope)
-                yield from self._nodes(inner, function.node, (*path, title(node)))
+                inner, where = self._called(function, node, scope), (*path, title(node))
+                yield from self._nodes(inner, function.node, where, True)
+
+    def _check_node(self, node: Any, called: bool) -> None:
+        self.visited += called
+        if self.visited > CALLED:
+            raise ValueError(
+                f"{self.call}: functions must have at most {CALLED} nodes, counted at "
+                "every call."
+            )
+        names = [node.op_type, node.domain, node.name, *node.input, *node.output]
+        names += [attribute.name for attribute in node.attribute]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                f"{self.call}: names must be UTF-8; those of a node are not: {names}."
+            )
 
     def function(self, node: Any) -> Any:
         """The model's own function that a node calls, or None."""
@@ -308,7 +321,10 @@ class Model:
             if min(proto.dims, default=0) < 0:  # NumPy would choose one that fits
                 raise ValueError("negative dims")
             if proto.data_type == onnx.TensorProto.BFLOAT16:  # float32 to older onnx
-                raw = proto.raw_data or np.array(proto.int32_data, np.uint16).tobytes()
+                raw = (
+                    proto.raw_data
+                    or np.array(proto.int32_data).astype(np.uint16).tobytes()
+                )
                 return np.frombuffer(raw, jnp.bfloat16).reshape(proto.dims)
             return onnx.numpy_helper.to_array(proto)
         except Exception as error:

@@ -209,6 +209,12 @@ def _activations(
             f"direction; got {len(names)}."
         )
     left = {k: collections.deque(attributes.get(f"activation_{k}", ())) for k in AB}
+    for kind, numbers in left.items():
+        if not all(math.isfinite(n) for n in numbers):
+            raise ValueError(
+                f"{call}: activation_{kind} of {what} must be finite; got "
+                f"{', '.join(map(str, numbers))}."
+            )
     found = [_activation(name, left) for name in names]
     for kind, unused in left.items():
         if unused:
