@@ -19,7 +19,8 @@ def from_keras(layer: Any) -> Params:
     the original one: Keras' outputs are ours, flipped in time, if the number of layers
     with go_backwards is odd (of a Bidirectional, its forward layer counts). A layer
     that reads a flipped sequence runs the other way, so it becomes a `Reverse` as well.
-    A mask stands for lengths where it ends each row; but Keras hands it to the layer
+    A mask stands for lengths where it ends each row; in the padding Keras repeats the
+    last output, where ours is zero. But Keras hands it to the layer
     above unflipped, so that above a go_backwards one only full rows agree.
 
     Args:
@@ -70,7 +71,10 @@ def from_keras(layer: Any) -> Params:
 
 
 def _stack(call: str, sequence: list[Any], reasons: list[str]) -> Stack:
-    used = [part for part in sequence if type(part).__name__ not in PASSED_OVER]
+    import keras
+
+    passed = [getattr(keras.layers, name) for name in PASSED_OVER]
+    used = [part for part in sequence if type(part) not in passed]
     if not used:
         raise ValueError(f"{call}: layer must have an LSTM in it; got {sequence}.")
     flipped, found = False, []
