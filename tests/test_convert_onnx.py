@@ -20,6 +20,7 @@ from lstm_jax import (
     convert,
 )
 from lstm_jax.convert import from_torch
+from lstm_jax.convert._systems import SYSTEMS, used
 from lstm_jax.testing import reference
 from tests.compare import assert_same
 from tests.models import extract
@@ -238,6 +239,11 @@ def test_apply_gives_the_same(
     assert len(found) >= APPLIED
     bad = {name: error for name, error in found.items() if not error <= BOUND}
     assert not bad, bad
+
+
+def test_declared_is_what_is_read(imported: dict[str, Any]) -> None:
+    found = {f for params in imported.values() for f, _ in used(params)}
+    assert found == SYSTEMS["onnx"].reads
 
 
 def node_cases() -> list[Any]:

@@ -280,7 +280,7 @@ def test_functions_are_read_where_they_are_called() -> None:
     )
     wrap = helper.make_function(
         "own",
-        "Wrap",
+        "OwnLSTM",
         ["x", "w", "r", "b"],
         ["y"],
         [
@@ -306,7 +306,7 @@ def test_functions_are_read_where_they_are_called() -> None:
             domain="own",
             way="forward",
         ),
-        helper.make_node("Wrap", ["X", "W1", "R1", "B1"], ["Y1"], domain="own"),
+        helper.make_node("OwnLSTM", ["X", "W1", "R1", "B1"], ["Y1"], domain="own"),
         helper.make_node("Layer", ["X", "W1", "R1"], ["Y2"], "last", domain="own"),
     ]
     proto = model(

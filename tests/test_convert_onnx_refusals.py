@@ -3,6 +3,7 @@
 
 import itertools
 import tracemalloc
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from lstm_jax.convert import from_onnx
+from lstm_jax.convert._onnx_model import Model
 from tests.onnx_models import body, lstm, model, node, plain, weights
 
 UNITS = 2
@@ -340,6 +342,15 @@ MALFORMED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         TypeError,
         r"W of LSTM 'lstm' must have a dtype of float16, .*; got int32",
     ),
+    "strings": (
+        lambda: computed(
+            helper.make_node("Constant", [], ["w"], value_strings=["w"] * 24),
+            node("Reshape", "w n", "W"),
+            n=[1, 8, 3],
+        ),
+        TypeError,
+        r"W of LSTM 'lstm' must have a dtype of float16, .*; got object",
+    ),
     "dtypes": (
         lambda: with_weights(R=TENSORS["R"].astype(np.float64)),
         TypeError,
@@ -464,6 +475,14 @@ def test_malformed(what: str) -> None:
         from_onnx(make())
 
 
+def test_a_model_that_protobuf_cannot_write_has_a_size() -> None:
+    def size() -> int:
+        raise OverflowError
+
+    proto = types.SimpleNamespace(functions=[], ByteSize=size)
+    assert Model("from_onnx", proto).limit > 2**31
+
+
 def test_float64_needs_x64() -> None:
     tensors = {n: a.astype(np.float64) for n, a in TENSORS.items()}
     with (
@@ -582,20 +601,12 @@ BOMBS: dict[str, tuple[Callable[[], Any], str]] = {
         r"it takes more than 100 operators to compute",
     ),
     "sparse": (lambda: sparse(dims=(2**30, 2**30)), r"'some' would take up to"),
-    "functions": (
-        lambda: functions(4, 30),
-        r"functions must have at most 100000 nodes",
-    ),
-    "a function of itself": (
-        recursive,
-        r"nested at most 64 deep; 'call' holds more, or",
-    ),
     "weights at every call": (lambda: copied(200), r"would take up to \d+ bytes"),
 }
 
 
 @pytest.mark.parametrize("what", BOMBS)
-def test_bombs(what: str, monkeypatch: Any) -> None:
+def test_bombs(what: str) -> None:
     make, message = BOMBS[what]
     proto = make()
     tracemalloc.start()
@@ -605,6 +616,13 @@ def test_bombs(what: str, monkeypatch: Any) -> None:
         assert tracemalloc.get_traced_memory()[1] < 2**30
     finally:
         tracemalloc.stop()
+
+
+def test_functions_without_end() -> None:
+    with pytest.raises(ValueError, match=r"must have at most 30000 nodes, counted at"):
+        from_onnx(functions(4, 30))
+    with pytest.raises(ValueError, match=r"at most 64 deep; 'call' holds more, or its"):
+        from_onnx(recursive())
 
 
 def test_names_that_are_not_text() -> None:
@@ -655,9 +673,9 @@ def test_files_with_a_changed_byte(tmp_path: Any) -> None:
         tmp_path / "changed.onnx",
         (ValueError, TypeError, NotImplementedError),
     )
-    read = 0
+    read = refused = 0
     for position in range(len(whole)):
-        for change in (0x01, 0x80, 0xFF):
+        for change in (0x01, 0xFF):
             changed = bytearray(whole)
             changed[position] ^= change
             path.write_bytes(changed)
@@ -665,13 +683,14 @@ def test_files_with_a_changed_byte(tmp_path: Any) -> None:
                 result = from_onnx(path)
             except kinds as error:
                 assert str(error).startswith("from_onnx: "), (position, change, error)
+                refused += 1
             else:  # a changed weight or name cannot be told
                 assert len(result) == 1
                 read += 1
-    assert read < 2 * len(whole)
+    assert min(read, refused) > 100
 
 
-def test_external_data_are_not_looked_for(tmp_path: Any, monkeypatch: Any) -> None:
+def test_external_data_are_not_looked_for(tmp_path: Any) -> None:
     path = tmp_path / "external.onnx"
     path.write_bytes(external().SerializeToString())
     with pytest.raises(NotImplementedError, match=r"'W' lies in another file"):
