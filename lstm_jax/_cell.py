@@ -12,6 +12,7 @@ Every function takes one step or a whole sequence: only the last axis has a mean
 `cell` is an `LSTMParams` that `cast` has made ready for the dtype of x.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
@@ -76,16 +77,22 @@ class Inside(NamedTuple):
     m: jax.Array
 
 
-def activate(activation: Activation | str, x: jax.Array) -> jax.Array:
-    """Applies an activation, elementwise."""
+def explicit(activation: Activation | str) -> Activation:
+    """An activation with its default alpha and beta written out."""
     if isinstance(activation, str):
         activation = Activation(activation)
-    function, alpha, beta = ACTIVATIONS[activation.name]
-    return function(
-        x,
+    _, alpha, beta = ACTIVATIONS[activation.name]
+    return Activation(
+        activation.name,
         alpha if activation.alpha is None else activation.alpha,
         beta if activation.beta is None else activation.beta,
     )
+
+
+def activate(activation: Activation | str, x: jax.Array) -> jax.Array:
+    """Applies an activation, elementwise."""
+    name, alpha, beta = dataclasses.astuple(explicit(activation))
+    return ACTIVATIONS[name][0](x, alpha, beta)
 
 
 def result_dtype(*trees: Any) -> jnp.dtype:

@@ -57,11 +57,7 @@ def vary_alike(tree: Tree) -> Tree:
 
     def cast(a: Any) -> Any:
         missing = tuple(axes - _varying(a))
-        if not missing:
-            return a
-        if hasattr(lax, "pcast"):
-            return lax.pcast(a, missing, to="varying")
-        return lax.pvary(a, missing)  # type: ignore[attr-defined]
+        return lax.pcast(a, missing, to="varying") if missing else a
 
     return jax.tree.map(cast, tree)
 

@@ -165,8 +165,8 @@ def data_parallel(
             of others. `jax.grad` may stand inside of it or outside of the result. A
             random key it uses: fold `jax.lax.axis_index(axis)` into it.
         mesh: a `jax.sharding.Mesh` of automatic axes; the others are left to
-            `jax.jit`. For units
-            over one of them, `SplitUnits` takes the rows too, and has no need of this.
+            `jax.jit`. For units over one of them, `SplitUnits` takes the rows too, and
+            has no need of this.
         axis: the axis of the mesh that has the rows.
         batch_axis: as for `shard_batch`, of the tuple `batch`.
         weight: weight(*batch) -> how much a device's means count: the number of its

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import onnx
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -55,6 +56,27 @@ def test_it_writes_what_the_table_says(
     with pytest.raises(NotImplementedError, match=f"^to_{system}: .*({text})"):
         write(system, params, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("system", WRITERS)
+def test_doubles_are_not_rounded_on_the_way_out(system: str, tmp_path: Path) -> None:
+    """They stay, or are refused where they would go through JAX without x64."""
+    params = cell(dtype=np.float64)
+    with jax.enable_x64(False):
+        try:
+            got = write(system, params, tmp_path)
+        except TypeError as error:
+            assert f"to_{system}: float64 weights would be rounded" in str(error)
+            return
+    if system == "safetensors":
+        got = load_file(tmp_path / "params.safetensors")
+    if system == "onnx":
+        got = [onnx.numpy_helper.to_array(a) for a in got.graph.initializer]
+        got = [a for a in got if a.dtype.kind == "f"]
+    got = got.get_weights() if system == "keras" else got
+    assert {str(a.dtype).rpartition(".")[2] for a in jax.tree.leaves(got)} == {
+        "float64"
+    }
 
 
 def test_the_table_of_the_readme_is_the_generated_one() -> None:

@@ -71,8 +71,8 @@ def named(
     }
 
 
-def finished(call: str, params: Any) -> Any:
-    """Parameters of NumPy arrays as JAX's, unrounded and checked."""
+def on_device(call: str, tree: Any) -> Any:
+    """A tree of arrays as JAX's, unrounded."""
 
     def array(a: Any) -> jax.Array:
         if a.dtype == np.float64 and not jax.config.read("jax_enable_x64"):
@@ -82,7 +82,12 @@ def finished(call: str, params: Any) -> Any:
             )
         return jnp.asarray(a)
 
-    result = jax.tree.map(array, params)
+    return jax.tree.map(array, tree)
+
+
+def finished(call: str, params: Any) -> Any:
+    """Parameters of NumPy arrays as JAX's, unrounded and checked."""
+    result = on_device(call, params)
     _checks.parameters(call, result)
     return result
 

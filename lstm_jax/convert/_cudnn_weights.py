@@ -1,7 +1,6 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """cuDNN's flat vector of weights, as jax.experimental.rnn takes it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,8 +10,8 @@ from lstm_jax._cudnn import Cudnn
 from lstm_jax._cudnn_call import Sizes, rnn
 from lstm_jax._init import init
 from lstm_jax._params import Params, Stack, each_layer, layers
-from lstm_jax.convert._arrays import finished, host, on_host, reorder
-from lstm_jax.convert._systems import directions, members, refuse
+from lstm_jax.convert._arrays import finished, host, on_device, on_host, reorder
+from lstm_jax.convert._systems import mixed, refuse
 
 
 def from_cudnn(
@@ -114,15 +113,11 @@ def to_cudnn(params: Params, *, rocm: bool = False) -> jax.Array:
         >>> to_cudnn(params).shape  # 3·20 + 5·20 + 20 + 20
         (200,)
     """
-    refuse("to_cudnn", "cudnn", params, _mixed(params))
-    return Cudnn.pack(_swapped(on_host("to_cudnn", params)) if rocm else params)
+    refuse("to_cudnn", "cudnn", params, mixed(params))
+    arrays = _swapped(on_host("to_cudnn", params)) if rocm else params
+    return Cudnn.pack(on_device("to_cudnn", arrays))
 
 
 def _swapped(params: Any) -> Any:
     """NumPy's arrays with g and o in each other's place; its own inverse."""
     return jax.tree.map(lambda a: reorder(a, "ifog", "ifgo"), params)
-
-
-def _mixed(params: Params) -> Iterator[str]:
-    if len({len(directions(member)) for member in members(params)}) > 1:
-        yield "layers of one and of two directions together"

@@ -4,10 +4,9 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from lstm_jax._params import LSTMParams, Params, Stack
-from lstm_jax.convert._arrays import finished, host, on_host
+from lstm_jax.convert._arrays import finished, host, on_device, on_host
 from lstm_jax.convert._systems import raise_reasons, refuse
 
 
@@ -65,8 +64,8 @@ def to_equinox(params: Params) -> Any:
     refuse(call, "equinox", params)
     arrays = on_host(call, params)
     if isinstance(arrays, Stack):
-        return tuple(_written(cell) for cell in arrays.layers)
-    return _written(arrays)
+        return tuple(_written(call, cell) for cell in arrays.layers)
+    return _written(call, arrays)
 
 
 def _read(call: str, path: str, cell: Any) -> LSTMParams:
@@ -82,7 +81,7 @@ def _read(call: str, path: str, cell: Any) -> LSTMParams:
     )
 
 
-def _written(cell: LSTMParams) -> Any:
+def _written(call: str, cell: LSTMParams) -> Any:
     import equinox as eqx
 
     empty = eqx.filter_eval_shape(  # computes no initial weights
@@ -97,5 +96,5 @@ def _written(cell: LSTMParams) -> Any:
     return eqx.tree_at(
         lambda c: (c.weight_ih, c.weight_hh, c.bias)[: len(arrays)],
         empty,
-        tuple(jnp.asarray(a) for a in arrays),
+        tuple(on_device(call, arrays)),
     )

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax._cell import activate
+from lstm_jax._cell import activate, explicit
 from lstm_jax._params import (
     Activation,
     Bidirectional,
@@ -63,7 +63,8 @@ def activation(function: Any) -> Activation | None:
 
 def function(wanted: Activation) -> Callable[..., Any]:
     """The function that a Flax cell takes."""
-    known = next((f for name, f in FUNCTIONS if name == wanted), None)
+    same = (f for known, f in FUNCTIONS if explicit(known) == explicit(wanted))
+    known = next(same, None)
     return functools.partial(activate, wanted) if known is None else known
 
 
@@ -160,7 +161,8 @@ def two_activations(params: Params) -> Iterator[str]:
     """Why Flax cannot express the activations, which it has one of for g and c."""
     for cell in layers(params):
         options = cell.options
-        if options.candidate_activation != options.output_activation:
+        both = options.candidate_activation, options.output_activation
+        if len(set(map(explicit, both))) > 1:
             yield "one activation of g and another of c"
             return
 

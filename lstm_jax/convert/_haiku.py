@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax._params import LSTMParams, Params, Stack
-from lstm_jax.convert._arrays import bias, finished, named, on_host, reorder
+from lstm_jax.convert._arrays import bias, finished, named, on_device, on_host, reorder
 from lstm_jax.convert._systems import members, raise_reasons, refuse
 
 ORDER = "igfo"
@@ -102,7 +101,7 @@ def to_haiku(
             f"{', '.join(names) or 'none'}."
         )
     return {
-        f"{name}/linear": jax.tree.map(jnp.asarray, _written(cell))
+        f"{name}/linear": on_device(call, _written(cell))
         for name, cell in zip(names, cells, strict=True)
     }
 

@@ -19,9 +19,9 @@ def from_keras(layer: Any) -> Params:
     the original one: Keras' outputs are ours, flipped in time, if the number of layers
     with go_backwards is odd (of a Bidirectional, its forward layer counts). A layer
     that reads a flipped sequence runs the other way, so it becomes a `Reverse` as well.
-    A mask stands for lengths where it ends each row; in the padding Keras repeats the
-    last output, where ours is zero. But Keras hands it to the layer
-    above unflipped, so that above a go_backwards one only full rows agree.
+    A mask stands for lengths where it ends each row; but Keras hands it to the layer
+    above unflipped, so that above a go_backwards one only full rows agree. In the
+    padding Keras repeats the last output, where ours is zero.
 
     Args:
         layer: an LSTM, an LSTMCell, an RNN of LSTMCells, a Bidirectional of LSTM or

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._cell import ACTIVATIONS, result_dtype
+from lstm_jax._cell import explicit, result_dtype
 from lstm_jax._params import (
-    Activation,
     Bidirectional,
     LSTMParams,
     Params,
@@ -16,7 +15,7 @@ from lstm_jax._params import (
     Stack,
     layers,
 )
-from lstm_jax.convert._arrays import on_host
+from lstm_jax.convert._arrays import on_device, on_host
 from lstm_jax.convert._keras_config import activation
 from lstm_jax.convert._systems import members, refuse
 
@@ -42,7 +41,7 @@ def to_keras(params: Params, **options: Any) -> Any:
         one before. In the dtype of params.
 
     Raises:
-        TypeError: an option that params decide.
+        TypeError: an option that params decide; JAX would round a dtype.
         NotImplementedError: Keras cannot express the network; all reasons at once.
 
     Example:
@@ -63,7 +62,11 @@ def to_keras(params: Params, **options: Any) -> Any:
         raise TypeError(
             f"{call}: options must leave {', '.join(sorted(decided))} to params."
         )
+    import keras
+
     params = on_host(call, params)
+    if keras.backend.backend() == "jax":
+        on_device(call, params)  # an error where JAX would round what Keras is given
     if not isinstance(params, Stack):
         return _written(params, False, options)
     flipped, found = False, []
@@ -92,7 +95,7 @@ def _more(params: Any) -> Iterator[str]:
     for cell in layers(params):
         options = cell.options
         functions: Any = options.candidate_activation, options.output_activation
-        if _canonical(functions[0]) != _canonical(functions[1]):
+        if explicit(functions[0]) != explicit(functions[1]):
             names = " and ".join(a.name for a in functions)
             yield f"two activations of the candidate and the output: {names}"
         for function in {options.gate_activation, *functions}:
@@ -105,23 +108,13 @@ def _more(params: Any) -> Iterator[str]:
                 yield f"directions of different hidden sizes: {units}"
 
 
-def _canonical(function: Any) -> Activation:
-    """With the default alpha and beta written out."""
-    _, alpha, beta = ACTIVATIONS[function.name]
-    return Activation(
-        function.name,
-        alpha if function.alpha is None else function.alpha,
-        beta if function.beta is None else function.beta,
-    )
-
-
 def _function(function: Any) -> Any:
     """Keras 3's name for a function, or its layer; None if it has none."""
-    wanted = _canonical(function)
+    wanted = explicit(function)
     for name in ("linear", "hard_sigmoid", "leaky_relu", wanted.name):
         unknown: list[str] = []
         found = activation(name, 3, "", unknown)
-        if not unknown and _canonical(found) == wanted:
+        if not unknown and explicit(found) == wanted:
             return name
     if wanted.name not in ("elu", "leaky_relu"):
         return None

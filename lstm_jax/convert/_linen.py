@@ -8,10 +8,8 @@ from typing import Any
 
 import flax.core
 import flax.traverse_util
-import jax
-import jax.numpy as jnp
 
-from lstm_jax._cell import ACTIVATIONS
+from lstm_jax._cell import explicit
 from lstm_jax._params import (
     Bidirectional,
     LSTMParams,
@@ -20,7 +18,7 @@ from lstm_jax._params import (
     Stack,
     each_layer,
 )
-from lstm_jax.convert._arrays import finished, on_host
+from lstm_jax.convert._arrays import finished, on_device, on_host
 from lstm_jax.convert._flax import split, split_kernels, structure, two_activations
 from lstm_jax.convert._systems import FEATURES, raise_reasons, refuse, used
 
@@ -116,7 +114,7 @@ def to_linen(params: Params, module: Any = None) -> dict[str, Any]:
     refuse(call, "linen", params, itertools.chain(unsaid, two_activations(params)))
     if module is not None:
         _same(call, _of_module(call, module), params)
-    tree = _written(on_host(call, params))
+    tree = _written(call, on_host(call, params))
     bare = type(module) in (nn.LSTMCell, nn.OptimizedLSTMCell)
     return tree["cell"] if bare else tree
 
@@ -250,25 +248,20 @@ def _same(call: str, skeleton: Any, params: Params) -> None:
 
 def _functions(cell: LSTMParams) -> str:
     """The activations of a layer, where a default is one however it is said."""
-    options: Any = cell.options
-    said = []
-    for activation in (options.gate_activation, options.output_activation):
-        _, alpha, beta = ACTIVATIONS[activation.name]
-        alpha = alpha if activation.alpha is None else activation.alpha
-        beta = beta if activation.beta is None else activation.beta
-        said.append(f"{activation.name}({alpha}, {beta})")
-    return " and ".join(said)
+    options = cell.options
+    both = options.gate_activation, options.output_activation
+    return " and ".join(f"{a.name}({a.alpha}, {a.beta})" for a in map(explicit, both))
 
 
-def _written(params: Any) -> dict[str, Any]:
+def _written(call: str, params: Any) -> dict[str, Any]:
     match params:
         case Reverse(inner):
-            return _written(inner)
+            return _written(call, inner)
         case Bidirectional(forward, backward):
             return {
-                "forward_rnn": _written(forward),
-                "backward_rnn": _written(backward),
+                "forward_rnn": _written(call, forward),
+                "backward_rnn": _written(call, backward),
             }
         case Stack(members):
-            return {f"layers_{k}": _written(m) for k, m in enumerate(members)}
-    return {"cell": jax.tree.map(jnp.asarray, split(params, NAMES))}
+            return {f"layers_{k}": _written(call, m) for k, m in enumerate(members)}
+    return {"cell": on_device(call, split(params, NAMES))}

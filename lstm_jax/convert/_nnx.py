@@ -4,7 +4,6 @@
 from typing import Any
 
 import flax.traverse_util
-import jax.numpy as jnp
 
 from lstm_jax._params import (
     Bidirectional,
@@ -13,7 +12,7 @@ from lstm_jax._params import (
     Reverse,
     each_layer,
 )
-from lstm_jax.convert._arrays import bias, finished, named, on_host
+from lstm_jax.convert._arrays import bias, finished, named, on_device, on_host
 from lstm_jax.convert._flax import (
     MERGES,
     function,
@@ -103,7 +102,7 @@ def to_nnx(params: Params, cell: Any = None) -> Any:
             f"{getattr(cell, '__name__', type(cell).__name__)}."
         )
     refuse(call, "nnx", params, two_activations(params))
-    return _module(on_host(call, params), kind)
+    return _module(call, on_host(call, params), kind)
 
 
 def _read(call: str, skeleton: LSTMParams) -> LSTMParams:
@@ -122,25 +121,30 @@ def _read(call: str, skeleton: LSTMParams) -> LSTMParams:
     return LSTMParams(**arrays, options=skeleton.options)
 
 
-def _module(params: Any, kind: Any) -> Any:
+def _module(call: str, params: Any, kind: Any) -> Any:
     from flax import nnx
 
     match params:
         case LSTMParams():
-            return nnx.RNN(_cell(params, kind))
+            return nnx.RNN(_cell(call, params, kind))
         case Reverse(inner):
-            return nnx.RNN(_cell(inner, kind), reverse=True, keep_order=True)
+            return nnx.RNN(_cell(call, inner, kind), reverse=True, keep_order=True)
         case Bidirectional(forward, backward, merge):
-            both = _module(forward, kind), _module(backward, kind)
+            both = _module(call, forward, kind), _module(call, backward, kind)
             if merge == "concat":  # by Flax' own function, as other modules have it
                 return nnx.Bidirectional(*both)
             return nnx.Bidirectional(*both, merge_fn=MERGES[merge])
-    return nnx.Sequential(*(_module(member, kind) for member in params.layers))
+    return nnx.Sequential(*(_module(call, member, kind) for member in params.layers))
 
 
-def _cell(cell: LSTMParams, kind: Any) -> Any:
+def _cell(call: str, cell: LSTMParams, kind: Any) -> Any:
     from flax import nnx
 
+    tree = split(cell, NAMES)
+    if kind is nnx.OptimizedLSTMCell:
+        h_side = {"kernel": cell.w_h, "bias": bias(cell)}
+        tree = {"dense_i": {"kernel": cell.w_x}, "dense_h": h_side}
+    tree = on_device(call, tree)
     options: Any = cell.options
     module = nnx.eval_shape(  # computes no initial weights
         lambda: kind(
@@ -152,11 +156,7 @@ def _cell(cell: LSTMParams, kind: Any) -> Any:
             rngs=nnx.Rngs(0),
         )
     )
-    tree = split(cell, NAMES)
-    if kind is nnx.OptimizedLSTMCell:
-        h_side = {"kernel": cell.w_h, "bias": bias(cell)}
-        tree = {"dense_i": {"kernel": cell.w_x}, "dense_h": h_side}
     for layer, arrays in tree.items():
         for name, array in arrays.items():
-            setattr(getattr(module, layer), name, nnx.Param(jnp.asarray(array)))
+            setattr(getattr(module, layer), name, nnx.Param(array))
     return module

@@ -226,3 +226,9 @@ def directions(member: Any) -> tuple[LSTMParams, ...]:
     if isinstance(member, Bidirectional):
         return member.forward, member.backward
     return (member,)
+
+
+def mixed(params: Any) -> Iterator[str]:
+    """The reason of systems in which all layers have as many directions."""
+    if len({len(directions(member)) for member in members(params)}) > 1:
+        yield "layers of one and of two directions together"

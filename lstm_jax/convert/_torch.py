@@ -12,7 +12,7 @@ import numpy as np
 from lstm_jax._params import Bidirectional, LSTMParams, Params, Stack, layers
 from lstm_jax.convert._arrays import bias, finished, named, on_host
 from lstm_jax.convert._files import Refused, check_zip, is_path, reading
-from lstm_jax.convert._systems import directions, members, refuse
+from lstm_jax.convert._systems import directions, members, mixed, refuse
 
 
 def from_torch(source: Any, prefix: str = "", *, torchscript: bool = False) -> Params:
@@ -264,8 +264,7 @@ def _more(params: Params) -> Iterator[str]:
         if params.projection is not None:
             yield "a projection in an LSTMCell (put it into a Stack, for an LSTM)"
         return
-    if len({len(directions(member)) for member in members(params)}) > 1:
-        yield "layers of one and of two directions together"
+    yield from mixed(params)
     projections = [cell.projection for cell in layers(params)]
     if len({None if p is None else p.shape[1] for p in projections}) > 1:
         yield "projections of different sizes"

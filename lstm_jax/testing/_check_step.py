@@ -175,13 +175,6 @@ def _splits(trial: _Trial) -> None:
     trial.close((end, joined), whole)
 
 
-def _double() -> Any:
-    """A context in which JAX has float64; older jax keeps it in `experimental`."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    return jax.experimental.enable_x64()  # type: ignore[attr-defined]
-
-
 def _widened(trial: _Trial) -> _Trial:
     """The trial in float64, if the step lets it be so; else as it is."""
 
@@ -207,7 +200,7 @@ def _widened(trial: _Trial) -> _Trial:
 
 def _slopes(trial: _Trial, derivative: Callable[..., Any]) -> None:
     """A derivative along random directions against central differences."""
-    with _double():
+    with jax.enable_x64(True):
         wide = _widened(trial)
         flat, shape = jax.tree.flatten((wide.params, wide.state, wide.xs))
         live = [k for k, a in enumerate(flat) if _floating(a)]
