@@ -103,6 +103,19 @@ def test_the_own_file_is_not_overwritten_unasked(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    path = tmp_path / "params.safetensors"
+    convert.to_safetensors(cell(), path)
+    assert_same(convert.from_safetensors(path), cell())
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     "metadata, change, message",
     [

@@ -83,6 +83,23 @@ def test_one_of_several(tmp_path: Path, capsys: Any) -> None:
     assert_same(convert.from_safetensors(target), convert.from_torch(model["two"]))
 
 
+def test_another_cell_hides_no_lstm(tmp_path: Path, capsys: Any) -> None:
+    model = torch.nn.ModuleDict({"a": torch.nn.GRU(2, 3), "b": torch.nn.LSTM(2, 3)})
+    torch.save(model.state_dict(), tmp_path / "in.pt")
+    assert main([str(tmp_path / "in.pt")]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("a: no LSTM (from_torch: weight_")
+    assert second == "b: LSTM 2 -> 3, float32"
+
+
+def test_keras_files_turn_no_sequence_round(tmp_path: Path, capsys: Any) -> None:
+    convert.to_safetensors(lstm_jax.Reverse(cell()), tmp_path / "in.safetensors")
+    target = tmp_path / "out.keras"
+    assert main([str(tmp_path / "in.safetensors"), str(target)]) == 1
+    assert "cannot hold a Reverse at its end" in capsys.readouterr().err
+    assert not target.exists()
+
+
 def test_torchscript_has_to_be_asked_for(tmp_path: Path, capsys: Any) -> None:
     torch.jit.script(torch.nn.Sequential(torch.nn.LSTM(2, 3))).save(tmp_path / "in.pt")
     source, target = str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")

@@ -286,6 +286,29 @@ def test_an_archive_that_unpacks_without_end(tmp_path: Path) -> None:
         from_torch(path)
 
 
+@pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_archive_whose_unpacking_has_no_bound(kind: int, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("weight_hh_l0.npy", bytes(2**20))
+    with pytest.raises(ValueError, match="must be stored or deflated"):
+        from_torch(path)
+
+
+def test_small_pickled_files_that_would_grow(tmp_path: Path) -> None:
+    """A number repeated by a view, and mappings that hold each other many times."""
+    path = tmp_path / "bomb.pt"
+    torch.save({"weight_hh_l0": torch.zeros(1, 1).expand(40_000, 10_000)}, path)
+    with pytest.raises(ValueError, match=r"^from_torch: .* as no weights do"):
+        from_torch(path)
+    nested: dict[str, Any] = {"a": torch.zeros(1)}
+    for _ in range(40):
+        nested = {"a": nested, "b": nested}
+    torch.save(nested, path)
+    with pytest.raises(ValueError, match=r"^from_torch: .* at most 100000 entries"):
+        from_torch(path)
+
+
 def arrays(**changes: Any) -> dict[str, Any]:
     ones = np.ones
     whole = {
@@ -308,6 +331,11 @@ def arrays(**changes: Any) -> dict[str, Any]:
             "one of 'a.b'; got ''",
         ),
         (arrays(bias_hh_l0=None), ValueError, "bias_hh_l0 must be there"),
+        (
+            arrays(peephole_i=np.ones(5)) | {"norm.weight": np.ones(5)},
+            ValueError,
+            r"got norm\.weight, peephole_i too",
+        ),
         (arrays(weight_ih_l0=None), ValueError, "weight_ih_l0 must be there"),
         (
             arrays(weight_hh_l2=np.ones(3)),

@@ -107,7 +107,15 @@ def _read(options: argparse.Namespace) -> dict[str, Params]:
         raise Refused(f"{CALL}: {source} must have an LSTM in it; it has none.")
     if options.name in found:  # others may be of other cells
         found = [options.name]
-    return {prefix: from_torch(arrays, prefix) for prefix in found}
+    if len(found) == 1:
+        return {found[0]: from_torch(arrays, found[0])}
+    cells = {}
+    for prefix in found:
+        try:
+            cells[prefix] = from_torch(arrays, prefix)
+        except ValueError as error:  # one of another kind hides no LSTM
+            print(f"{prefix}: no LSTM ({error})")
+    return cells
 
 
 def _write(params: Params, options: argparse.Namespace) -> None:
@@ -142,6 +150,11 @@ def _write(params: Params, options: argparse.Namespace) -> None:
 def _save_keras(params: Params, path: Path) -> None:
     import keras
 
+    if isinstance(members(params)[-1], Reverse):
+        raise NotImplementedError(
+            f"{CALL}: a .keras file cannot hold a Reverse at its end, of which Keras "
+            "gives the outputs in the order of processing."
+        )
     made: Any = to_keras(params)
     inputs = all_layers(params)[0].w_x.shape[0]
     stacked = made if isinstance(made, list) else [made]

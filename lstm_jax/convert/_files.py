@@ -11,6 +11,12 @@ from typing import Any
 
 # Weights hardly compress: what unpacks to more than both is no model.
 UNPACKED_BYTES, UNPACKED_RATIO = 256 * 2**20, 20
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack as they like
+
+
+def allowed(stored: int) -> int:
+    """How many bytes may be made of a file of that many."""
+    return max(UNPACKED_BYTES, UNPACKED_RATIO * stored)
 
 
 def is_path(value: Any) -> bool:
@@ -51,12 +57,21 @@ class Refused(ValueError):
 def check_zip(call: str, path: Path) -> None:
     """Refuses an archive that unpacks to far more than it is."""
     with zipfile.ZipFile(path) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > max(UNPACKED_BYTES, UNPACKED_RATIO * path.stat().st_size):
+        entries = archive.infolist()
+    unpacked = sum(entry.file_size for entry in entries)
+    if any(entry.compress_type not in BOUNDED for entry in entries):
+        raise Refused(f"{call}: {path} must be stored or deflated; it is neither.")
+    if unpacked > allowed(path.stat().st_size):
         raise Refused(
             f"{call}: {path} would unpack from {path.stat().st_size} to {unpacked} "
             "bytes, as no weights do."
         )
+
+
+def member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file of an archive, of which no more is unpacked than its size says."""
+    with archive.open(name) as file:
+        return file.read(archive.getinfo(name).file_size)
 
 
 @contextlib.contextmanager
@@ -69,10 +84,9 @@ def writing(call: str, path: Any, overwrite: bool = False) -> Iterator[Path]:
         overwrite: whether it may be there already.
     """
     path = Path(path)
+    there = f"{call}: {path} is there already, and nothing said to overwrite it."
     if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{call}: {path} is there already, and nothing said to overwrite it."
-        )
+        raise FileExistsError(there)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as new:
         part = Path(new) / path.name
         yield part
@@ -82,6 +96,7 @@ def writing(call: str, path: Any, overwrite: bool = False) -> Iterator[Path]:
         try:
             os.link(part, path)  # fails, unlike replace, where another was faster
         except FileExistsError:
-            raise FileExistsError(
-                f"{call}: {path} is there already, and nothing said to overwrite it."
-            ) from None
+            raise FileExistsError(there) from None
+        except OSError:  # a file system without hard links
+            path.touch(exist_ok=False)
+            part.replace(path)

@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.convert._files import UNPACKED_BYTES, UNPACKED_RATIO, Refused
+from lstm_jax.convert._files import Refused, allowed
 
 
 class Hdf5:
@@ -27,9 +27,10 @@ class Hdf5:
 
         self.call, self.path = call, path
         self._h5py = h5py
-        self._left = max(UNPACKED_BYTES, UNPACKED_RATIO * stored)
+        self._left = allowed(stored)
         self._stored = stored
         self._seen: set[Any] = set()
+        self._listed: dict[Any, frozenset[str]] = {}
         self.root = h5py.File(source, "r")
 
     def __enter__(self) -> "Hdf5":
@@ -47,7 +48,7 @@ class Hdf5:
         for name in names:
             if not isinstance(node, self._h5py.Group):
                 return None
-            if name not in list(node):  # a lookup alone misses it in a corrupt group
+            if name not in self._names(node):
                 return None
             link = node.get(name, getlink=True)
             if link is None:
@@ -59,6 +60,13 @@ class Hdf5:
                 )
             node = node[name]
         return node
+
+    def _names(self, group: Any) -> frozenset[str]:
+        """What is listed in a group; a lookup alone misses it in a corrupt one."""
+        address = self._h5py.h5o.get_info(group.id).addr
+        if address not in self._listed:
+            self._listed[address] = frozenset(group)
+        return self._listed[address]
 
     def children(self, group: Any) -> Iterator[tuple[str, Any]]:
         """The groups in a group; one that contains itself is an error."""
@@ -88,7 +96,10 @@ class Hdf5:
         wide = self._text(data.attrs, "dtype") == "bfloat16" and data.dtype.str == "|V2"
         if not wide and (data.dtype.kind != "f" or data.dtype.itemsize > 8):
             raise self.refused(f"must have floating numbers in {where}; {data.dtype}")
-        needed = math.prod(data.shape) * data.dtype.itemsize
+        # A chunk is unpacked whole, and may be larger than what is read of it.
+        chunks = data.chunks or (1,) * data.ndim
+        sizes = (math.ceil(n / c) * c for n, c in zip(data.shape, chunks, strict=True))
+        needed = math.prod(sizes) * data.dtype.itemsize
         self._left -= needed
         if self._left < 0 or (needed and not data.id.get_storage_size()):
             raise self.refused(

@@ -14,7 +14,7 @@ import numpy as np
 
 from lstm_jax._params import Bidirectional, LSTMParams, Params
 from lstm_jax.convert._arrays import finished
-from lstm_jax.convert._files import Refused, check_zip, reading
+from lstm_jax.convert._files import Refused, check_zip, member, reading
 from lstm_jax.convert._hdf5 import Hdf5
 from lstm_jax.convert._keras_config import (
     Entry,
@@ -152,9 +152,9 @@ def _opened(path: Path, given: Mapping[str, Any] | None) -> Iterator[Source]:
     if archived:
         check_zip(CALL, path)
         with zipfile.ZipFile(path) as archive:
-            model = json.loads(archive.read("config.json"))
-            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
-            data = archive.read("model.weights.h5")
+            model = json.loads(member(archive, "config.json"))
+            version = str(json.loads(member(archive, "metadata.json"))["keras_version"])
+            data = member(archive, "model.weights.h5")
     content = io.BytesIO(data) if archived else path
     size = len(data) if archived else path.stat().st_size
     with Hdf5(CALL, path, content, size) as file:

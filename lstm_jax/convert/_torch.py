@@ -11,8 +11,11 @@ import numpy as np
 
 from lstm_jax._params import Bidirectional, LSTMParams, Params, Stack, layers
 from lstm_jax.convert._arrays import bias, finished, named, on_host
-from lstm_jax.convert._files import Refused, check_zip, is_path, reading
+from lstm_jax.convert._files import Refused, allowed, check_zip, is_path, reading
 from lstm_jax.convert._systems import directions, members, mixed, refuse
+
+WEIGHT = re.compile(r"(weight|bias)_(ih|hh|hr)(_l\d+(_reverse)?)?")
+ENTRIES = 100_000  # of nested mappings in a file; one can hold another many times
 
 
 def from_torch(source: Any, prefix: str = "", *, torchscript: bool = False) -> Params:
@@ -156,7 +159,16 @@ def tensors(call: str, source: Any, torchscript: bool = False) -> dict[str, Any]
                 if zipfile.is_zipfile(path):
                     check_zip(call, path)
                     refuse_torchscript(call, path)
-                return _flat(torch.load(path, map_location="cpu", weights_only=True))
+                loaded = torch.load(path, map_location="cpu", weights_only=True)
+                arrays = _flat(loaded)
+                # A view can repeat a number of its storage without end.
+                size = sum(a.numel() * a.element_size() for a in arrays.values())
+                if size > allowed(path.stat().st_size):
+                    raise Refused(
+                        f"{call}: {path} has {path.stat().st_size} bytes and makes "
+                        f"{size} of them, as no weights do."
+                    )
+                return arrays
     raise NotImplementedError(
         f"{call}: {source} must be a .safetensors, .npz, .pt or .pth file; others, as "
         "plain pickles, may run what they contain when they are read."
@@ -174,15 +186,20 @@ def refuse_torchscript(call: str, path: Path) -> None:
         )
 
 
-def _flat(tree: Any, path: str = "") -> dict[str, Any]:
+def _flat(tree: Any) -> dict[str, Any]:
     """The arrays of nested mappings by dotted names; what is no array is left out."""
     found: dict[str, Any] = {}
-    for name, value in tree.items():
-        where = f"{path}.{name}" if path else str(name)
-        if isinstance(value, Mapping):
-            found |= _flat(value, where)
-        elif hasattr(value, "shape"):
-            found[where] = value
+    waiting, seen = [("", tree)], 0
+    while waiting:
+        path, mapping = waiting.pop()
+        for name, value in mapping.items():
+            where = f"{path}{name}"
+            if (seen := seen + 1) > ENTRIES:
+                raise ValueError(f"source must have at most {ENTRIES} entries.")
+            if isinstance(value, Mapping):
+                waiting.append((f"{where}.", value))
+            elif hasattr(value, "shape"):
+                found[where] = value
     return found
 
 
@@ -200,15 +217,18 @@ def group(call: str, arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         for name, a in arrays.items()
         if name.startswith(dotted)
     }
-    found = {name: a for name, a in under.items() if "." not in name}
-    if not any(name in found for name in ("weight_hh", "weight_hh_l0")):
+    if not any(name in under for name in ("weight_hh", "weight_hh_l0")):
         others = ", ".join(repr(p) for p in prefixes(arrays)) or "none"
         raise ValueError(
             f"{call}: prefix must be where an LSTM stands, one of {others}; got "
             f"{prefix!r}."
         )
-    mine = re.compile(r"(weight|bias|parametrizations)_?.*")
-    return {name: a for name, a in found.items() if mine.fullmatch(name)}
+    if strangers := sorted(name for name in under if not WEIGHT.fullmatch(name)):
+        raise ValueError(
+            f"{call}: what stands with an LSTM, under the prefix {prefix!r}, must be "
+            f"its weights; got {', '.join(strangers)} too."
+        )
+    return under
 
 
 def _layer(call: str, found: dict[str, Any], where: str, suffix: str) -> LSTMParams:
