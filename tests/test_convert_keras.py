@@ -484,3 +484,18 @@ def test_weights_that_jax_would_round_are_refused() -> None:
     layer = random(lstm(dtype="float64"))
     with jax.enable_x64(False), pytest.raises(TypeError, match="jax_enable_x64 is off"):
         from_keras(layer)
+
+
+def test_a_layer_that_only_has_the_name_of_one_is_not_passed_over() -> None:
+    class Dropout(keras.layers.Layer):
+        """It computes something."""
+
+        def call(self, x: Any) -> Any:
+            return 3 * x + 1
+
+    lower, upper = layers.LSTM(5, return_sequences=True), layers.LSTM(5)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        lower.build((None, None, 3))
+        upper.build((None, None, 5))
+    with pytest.raises(NotImplementedError, match="lstm_jax cannot express: Dropout"):
+        from_keras([lower, Dropout(), upper])

@@ -4,6 +4,7 @@
 import importlib
 import json
 import os
+import tracemalloc
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -628,6 +629,18 @@ def packed(file: Any, path: Path) -> str:
     return "bytes stored .* which would be 536870912, as no weights are"
 
 
+def in_a_larger_chunk(file: Any, path: Path) -> str:
+    file["model_weights/lstm/lstm"].create_dataset(
+        "kernel:0",
+        (INPUTS, 4 * H),
+        "f",
+        maxshape=(None, None),
+        chunks=(2**14, 2**13),
+        compression="gzip",
+    )[:] = 0
+    return "bytes stored .* which would be 536870912, as no weights are"
+
+
 def unstored(file: Any, path: Path) -> str:
     file["model_weights/lstm/lstm"].create_dataset("kernel:0", (INPUTS, 4 * H), "f")
     return "has 0 bytes stored"
@@ -652,6 +665,7 @@ HOSTILE = (
     virtual,
     huge,
     packed,
+    in_a_larger_chunk,
     unstored,
     empty,
     a_group,
@@ -692,6 +706,23 @@ def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
                 member.write(bytes(2**20))
     with pytest.raises(ValueError, match="would unpack from"):
         from_keras_h5(path)
+
+
+def test_an_archive_that_lies_about_a_size_is_not_unpacked(tmp_path: Path) -> None:
+    path, real, said = tmp_path / "a.keras", 2**26, 10
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", bytes(real))
+    raw = path.read_bytes()
+    assert raw.count(real.to_bytes(4, "little")) == 2  # both headers have it
+    path.write_bytes(
+        raw.replace(real.to_bytes(4, "little"), said.to_bytes(4, "little"))
+    )
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"^from_keras_h5: .* cannot be read as"):
+        from_keras_h5(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < real / 8
 
 
 def test_an_archive_without_its_members_is_refused(
