@@ -437,8 +437,8 @@ def implementation(
     """
     if not isinstance(value, Implementation):
         raise TypeError(
-            f"{call}: implementation must be Scan(...), Loop(), Cudnn(...) or None; "
-            f"got {value!r}."
+            f"{call}: implementation must be Scan(...), Loop(), Cudnn(...), "
+            f"SplitUnits(...) or None; got {value!r}."
         )
     reasons = list(against)
     symbolic = not isinstance(steps, int)

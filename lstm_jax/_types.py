@@ -18,10 +18,9 @@ Tree = TypeVar("Tree")
 
 
 def _varying(a: Any) -> frozenset[Any]:
-    """The manual mesh axes over which an array varies; older jax names them `vma`."""
-    kind = jax.typeof(a)
-    manual = getattr(kind, "manual_axis_type", kind)
-    return getattr(manual, "varying", getattr(manual, "vma", frozenset()))
+    """The manual mesh axes over which an array varies."""
+    manual = getattr(jax.typeof(a), "manual_axis_type", None)
+    return frozenset() if manual is None else frozenset(manual.varying)
 
 
 def extended(a: Any) -> bool:

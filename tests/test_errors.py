@@ -227,7 +227,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "implementation": (
         lambda: apply(implementation="scan"),
         TypeError,
-        "apply: implementation must be Scan(...), Loop(), Cudnn(...) or None; got "
+        "apply: implementation must be Scan(...), Loop(), Cudnn(...), "
+        "SplitUnits(...) or None; got "
         "'scan'.",
     ),
     "unroll of Scan": (
