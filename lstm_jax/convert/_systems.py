@@ -111,7 +111,10 @@ SYSTEMS = {
     "equinox": _both("Equinox", "stack sizes unbiased"),
     "cudnn": _both("cuDNN", "stack bidirectional unbiased"),
     "tflite": System(
-        "LiteRT", _features("projection peephole gate_norm coupled cell_clip"), None
+        "LiteRT",
+        _features("projection peephole gate_norm coupled activations cell_clip"),
+        None,
+        {"activations": "one for g and c"},
     ),
 }
 
