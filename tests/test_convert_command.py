@@ -49,6 +49,14 @@ def test_there_and_back(suffix: str, source: Path, capsys: Any) -> None:
     assert_same(again, params)
 
 
+def test_a_layer_of_onnx_becomes_an_lstm_of_torch(tmp_path: Path) -> None:
+    model = convert.to_onnx(cell()).SerializeToString()
+    (tmp_path / "in.onnx").write_bytes(model)
+    target = tmp_path / "out.pt"
+    assert main([str(tmp_path / "in.onnx"), str(target)]) == 0
+    assert_same(convert.from_torch(target), lstm_jax.Stack((cell(),)))
+
+
 def test_torch_names_in_safetensors(source: Path) -> None:
     target = source.parent / "torch.safetensors"
     assert main([str(source), str(target), "--torch-names"]) == 0

@@ -175,6 +175,12 @@ def test_sixteen_bits_stay(dtype: str) -> None:
     assert_same(from_torch(theirs), params)
 
 
+def test_the_order_of_bytes_is_the_machines() -> None:
+    weights = {n: a.numpy() for n, a in module().state_dict().items()}
+    swapped = {n: a.astype(a.dtype.newbyteorder("S")) for n, a in weights.items()}
+    assert_same(from_torch(swapped), from_torch(weights))
+
+
 def test_without_double_precision_doubles_are_not_rounded() -> None:
     with (
         jax.enable_x64(False),
@@ -331,6 +337,11 @@ def arrays(**changes: Any) -> dict[str, Any]:
             "one of 'a.b'; got ''",
         ),
         (arrays(bias_hh_l0=None), ValueError, "bias_hh_l0 must be there"),
+        (
+            arrays(bias_hh_l0=np.ones(20, np.longdouble)),
+            TypeError,
+            "bias_hh_l0 must have at most 64 bits a number; got float128",
+        ),
         (
             arrays(peephole_i=np.ones(5)) | {"norm.weight": np.ones(5)},
             ValueError,

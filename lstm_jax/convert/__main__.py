@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_jax._params import Bidirectional, LSTMParams, Params, Residual, Reverse
+from lstm_jax._params import Bidirectional, LSTMParams, Params, Residual, Reverse, Stack
 from lstm_jax._params import layers as all_layers
 from lstm_jax.convert import (
     from_keras_h5,
@@ -127,6 +127,9 @@ def _write(params: Params, options: argparse.Namespace) -> None:
         raise ValueError(
             f"{CALL}: OUT must end with one of {', '.join(OUTPUTS)}; got {target.name}."
         )
+    # Of torch's own names and of this library's, LSTMParams may stand for an LSTMCell.
+    layer = options.source.suffix in (".onnx", ".h5", ".hdf5", ".keras")
+    network = Stack(members(params)) if layer else params
     with writing(CALL, target, options.overwrite) as part:
         match suffix:
             case ".onnx":
@@ -136,14 +139,14 @@ def _write(params: Params, options: argparse.Namespace) -> None:
             case ".pt" | ".pth":
                 import torch
 
-                torch.save(to_torch(params), part)
+                torch.save(to_torch(network), part)
             case ".npz":
-                arrays: dict[str, Any] = torch_arrays(CALL, params)
+                arrays: dict[str, Any] = torch_arrays(CALL, network)
                 np.savez(part, **arrays)
             case ".safetensors":
                 from safetensors.numpy import save_file
 
-                arrays = torch_arrays(CALL, params)
+                arrays = torch_arrays(CALL, network)
                 save_file({n: np.ascontiguousarray(a) for n, a in arrays.items()}, part)
 
 

@@ -28,7 +28,12 @@ def host(call: str, name: str, value: Any) -> np.ndarray:
             f"{call}: {name} must have a floating dtype; got {array.dtype}, which no "
             "rule turns into weights."
         )
-    return array
+    if array.dtype.itemsize > 8:
+        raise TypeError(
+            f"{call}: {name} must have at most 64 bits a number; got {array.dtype}."
+        )
+    native = array.dtype.isnative
+    return array if native else array.astype(array.dtype.newbyteorder("="))
 
 
 def reorder(w: Any, order: str, wanted: str, axis: int = -1) -> np.ndarray:
