@@ -2,8 +2,10 @@
 """The package: its names, their documentation, what importing it needs."""
 
 import ast
+import importlib
 import importlib.metadata
 import inspect
+import pkgutil
 import subprocess
 import sys
 import tomllib
@@ -12,20 +14,17 @@ from pathlib import Path
 import pytest
 
 import lstm_jax
-import lstm_jax.convert
-import lstm_jax.testing
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NAMESPACES = [
+    importlib.import_module(f"lstm_jax.{module.name}")
+    for module in pkgutil.iter_modules(lstm_jax.__path__)
+    if not module.name.startswith("_")
+]
 PUBLIC = [
     (module.__name__, name)
-    for module in (
-        lstm_jax,
-        lstm_jax.convert,
-        lstm_jax.initializers,
-        lstm_jax.sharding,
-        lstm_jax.testing,
-    )
+    for module in (lstm_jax, *NAMESPACES)
     for name in module.__all__
     if inspect.getattr_static(module, name).__class__.__name__ != "module"
 ]
@@ -78,12 +77,12 @@ def test_it_is_typed() -> None:
 
 
 def test_importing_needs_jax_flax_and_optax_alone() -> None:
-    """Whatever the extras bring is not imported, not even by lstm_jax.testing."""
-    extras = {"chex", "hypothesis", "pytest", "matplotlib", "mlxtend", "tyro"}
-    extras |= EXTRAS["convert"]
-    script = (
-        "import sys, lstm_jax, lstm_jax.convert, lstm_jax.testing;"
-        f"print(sorted({extras!r} & set(sys.modules)))"
+    """Whatever the extras bring is not imported, by no namespace."""
+    extras = {"hypothesis", "pytest", "mlxtend", "tyro"}.union(*EXTRAS.values())
+    names = ", ".join(module.__name__ for module in NAMESPACES)
+    script = (  # jax and flax take some of these where they are installed
+        "import sys, jax, flax.linen, flax.nnx, optax; theirs = set(sys.modules);"
+        f"import {names}; print(sorted({extras!r} & set(sys.modules) - theirs))"
     )
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
@@ -95,6 +94,9 @@ def test_importing_needs_jax_flax_and_optax_alone() -> None:
 EXTRAS = {
     "testing": {"chex"},
     "convert": {"equinox", "h5py", "haiku", "keras", "onnx", "safetensors", "torch"},
+    "diagnostics": {"matplotlib"},
+    "serving": {"flatbuffers"},
+    "training": {"orbax", "rich", "tensorboardX"},
 }
 
 
@@ -112,7 +114,8 @@ def imported(path: Path) -> set[str]:
 def test_the_library_imports_what_it_declares() -> None:
     declared = {"jax", "flax", "optax", "numpy", "lstm_jax"}
     for path in (ROOT / "lstm_jax").rglob("*.py"):
-        extra = EXTRAS.get(path.parent.name, set())
+        namespace = path.relative_to(ROOT / "lstm_jax").parts[0].removesuffix(".py")
+        extra = EXTRAS.get(namespace, set())
         assert imported(path) <= declared | extra, path
 
 
