@@ -750,3 +750,52 @@ def same_batch(call: str, tree: Any, axes: Any, lengths: Any, number: Any) -> No
                 f"{call}: {name} must have {layout[0]} rows (from lengths); got {size} "
                 f"in shape {shape}."
             )
+
+
+def padded(
+    call: str,
+    named: Any,
+    outer: tuple[Any, ...],
+    lengths: Any,
+    time_major: bool,
+    weights: Any = None,
+) -> None:
+    """Checks arrays that share time and batch axes, and the lengths of their rows."""
+    leaves = jax.tree_util.tree_leaves_with_path(named)
+    first = jax.tree_util.keystr(leaves[0][0], simple=True, separator=".")
+    why = f"the time and batch axes of {first}"
+    for path, a in leaves:
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        _leading(call, name, a, outer, why)
+    if weights is not None:
+        _shape(call, "weights", weights, outer, why)
+    if lengths is None:
+        return
+    if not outer:
+        raise ValueError(f"{call}: {first} must have a time axis; got a single step.")
+    steps, batch = (outer[0], outer[1:]) if time_major else (outer[-1], outer[:-1])
+    _integers(call, lengths, Layout(steps, batch, None, ""), first)
+
+
+def scored(
+    call: str, given: dict[str, Any], lengths: Any, time_major: bool, classes: bool
+) -> None:
+    """Checks the arguments of a loss: predictions first, then targets, then weights."""
+    (name, values), (other, targets), (_, weights) = given.items()
+    _floating(call, name, values)
+    if not values.shape:
+        raise ValueError(f"{call}: {name} must have shape (*B, T, F); got ().")
+    outer = tuple(values.shape[:-1])
+    expected = outer if classes else tuple(values.shape)
+    _shape(call, other, targets, expected, f"from {name}")
+    if classes and not jnp.issubdtype(targets.dtype, jnp.integer):
+        raise TypeError(
+            f"{call}: {other} must have an integer dtype; got {targets.dtype}."
+        )
+    padded(call, {name: values}, outer, lengths, time_major, weights)
+
+
+def row_lengths(call: str, lengths: Any, steps: Any) -> None:
+    """Checks lengths of which the shape says what the batch is."""
+    batch = tuple(getattr(lengths, "shape", ()))
+    _integers(call, lengths, Layout(steps, batch, None, ""), "steps")
