@@ -1,0 +1,297 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Checkpoints that know whether they are whole.
+
+A checkpoint is a folder named by its step, written by Orbax under another name and
+renamed when it is complete. It has two items: `arrays`, a flat dictionary from the path
+of each leaf to its array, and `about`, JSON: what the arrays are, with the SHA-256 of
+each, and the SHA-256 of all that.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lstm_jax._config import check_config, config
+from lstm_jax._params import Bidirectional, LSTMParams, Residual, Reverse, Stack
+from lstm_jax.training._steps import TrainState
+
+NETWORKS = LSTMParams, Stack, Bidirectional, Reverse, Residual
+NEEDS = 'checkpoints need orbax-checkpoint: pip install "lstm_jax[training]"'
+
+
+class Restored(NamedTuple):
+    """What `Checkpoints.restore` found.
+
+    Attributes:
+        state: the `TrainState`.
+        step: its step, which names the checkpoint.
+        refused: step to reason, of newer checkpoints that are not whole.
+    """
+
+    state: TrainState
+    step: int
+    refused: dict[int, str]
+
+
+class NotWhole(Exception):
+    """A checkpoint is torn or corrupt."""
+
+
+def is_key(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> dict[str, Any]:
+    """Every leaf by its path, as "params/layers/0/w_x"."""
+    flat, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
+        for path, leaf in flat
+    }
+
+
+def _kind(leaf: Any) -> dict[str, Any]:
+    """Shape and dtype of a leaf, fit for JSON."""
+    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
+    return {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
+
+
+def _host(leaf: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+
+
+def _digest(array: np.ndarray) -> str:
+    # memoryview knows no bfloat16; bytes are the same under any dtype.
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return hashlib.sha256(flat.view(np.uint8)).hexdigest()
+
+
+def _digest_json(tree: Any) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
+
+
+def _networks(params: Any) -> dict[str, Any]:
+    """Every network among parameters, by path."""
+    nodes = paths(params, lambda node: isinstance(node, NETWORKS))
+    return {name: node for name, node in nodes.items() if isinstance(node, NETWORKS)}
+
+
+def _addressable(leaf: Any) -> bool:
+    return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+
+
+def _target(leaf: Any) -> jax.ShapeDtypeStruct:
+    """What Orbax is to make of a leaf: an array that is where the leaf is."""
+    if is_key(leaf):
+        data = jax.eval_shape(jax.random.key_data, leaf)
+        return jax.ShapeDtypeStruct(data.shape, data.dtype)
+    kind = np.asarray(leaf) if not hasattr(leaf, "dtype") else leaf
+    sharding = getattr(leaf, "sharding", None)
+    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=sharding)
+
+
+def _like(array: Any, leaf: Any) -> jax.Array:
+    array = jnp.asarray(array)
+    if is_key(leaf):
+        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+    return array
+
+
+def _orbax() -> Any:
+    try:
+        import orbax.checkpoint
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(NEEDS, name=error.name) from error
+    return orbax.checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one run, in a folder of their own; one process writes.
+
+    A run that is killed, even with SIGKILL and while a checkpoint is being written,
+    goes on from the newest that is whole. Orbax notices a missing file but not a
+    changed bit; here the SHA-256 of every leaf is part of the checkpoint.
+
+    Attributes:
+        folder: made when it is first written to.
+        keep: how many of the newest stay; at least 2, since the newest may be torn.
+        config: settings of the run, fit for JSON; restoring under others is an error.
+            The architecture of the networks among the parameters is always saved.
+
+    Example:
+        >>> import jax, lstm_jax, optax, tempfile
+        >>> from lstm_jax import training
+        >>> params = lstm_jax.init(jax.random.key(0), 3, 5)
+        >>> state = training.create(params, optax.adam(1e-3), key=jax.random.key(1))
+        >>> checkpoints = Checkpoints(tempfile.mkdtemp())
+        >>> checkpoints.save(state)
+        >>> checkpoints.restore(state).step
+        0
+    """
+
+    folder: Path | str
+    keep: int = 3
+    config: Any = None
+
+    def __post_init__(self) -> None:
+        """Checks `keep`; Orbax wants the folder's absolute path."""
+        if self.keep < 2:
+            raise ValueError(f"Checkpoints: keep must be at least 2; got {self.keep}.")
+        object.__setattr__(self, "folder", Path(self.folder).absolute())
+
+    def steps(self) -> list[int]:
+        """Steps of which there is a checkpoint, whole or not, in ascending order."""
+        names = (path.name for path in Path(self.folder).glob("*"))
+        return sorted(int(name) for name in names if name.isdecimal())
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step is."""
+        return Path(self.folder) / f"{step:08d}"
+
+    def save(self, state: TrainState) -> None:
+        """Writes a checkpoint of a state, and deletes those that are too old.
+
+        What stands in its place is replaced: it was not whole, or is what the same
+        run wrote before it went back to an older one.
+
+        Args:
+            state: of which every leaf is saved.
+
+        Raises:
+            NotImplementedError: an array is spread over processes.
+        """
+        leaves = paths(state)
+        spread = [n for n, a in leaves.items() if not _addressable(a)]
+        if spread:
+            raise NotImplementedError(
+                f"Checkpoints.save: arrays spread over processes: {', '.join(spread)}."
+            )
+        step = int(state.step)
+        arrays = {name: _host(leaf) for name, leaf in leaves.items()}
+        about = {
+            "config": self.config,
+            "leaves": {
+                name: _kind(leaf) | {"sha256": _digest(arrays[name])}
+                for name, leaf in leaves.items()
+            },
+            "networks": {n: config(p) for n, p in _networks(state.params).items()},
+            "step": step,
+        }
+        about["sha256"] = _digest_json(about)
+        ocp = _orbax()
+        for torn in Path(self.folder).glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(torn)
+        self._checkpointer.save(
+            self.path(step),
+            args=ocp.args.Composite(
+                arrays=ocp.args.StandardSave(arrays), about=ocp.args.JsonSave(about)
+            ),
+            force=True,
+        )
+        older = [s for s in self.steps() if s < step]
+        for s in older[: max(0, len(older) + 1 - self.keep)]:
+            shutil.rmtree(self.path(s))
+
+    def restore(self, like: TrainState) -> Restored | None:
+        """Reads the newest checkpoint that is whole.
+
+        Args:
+            like: a state of the same run, as before its first step; arrays or
+                `jax.ShapeDtypeStruct`. Its optimiser is taken over, and where its
+                arrays are is where those of the result will be.
+
+        Returns:
+            `Restored`, or None where there is no checkpoint. Each that is not whole is
+            a warning, which names what is wrong.
+
+        Raises:
+            ValueError: the checkpoint is of another architecture, optimiser or
+                `config`; or there are checkpoints, but none is whole.
+        """
+        refused: dict[int, str] = {}
+        for step in reversed(self.steps()):
+            try:
+                state = self._read(step, like)
+            except NotWhole as error:
+                refused[step] = str(error)
+                warnings.warn(
+                    f"Checkpoints.restore: {self.path(step).name} is not whole: "
+                    f"{error}; the one before is used.",
+                    stacklevel=2,
+                )
+            else:
+                return Restored(state, step, refused)
+        if refused:
+            reasons = "; ".join(f"{step}: {why}" for step, why in refused.items())
+            raise ValueError(
+                f"Checkpoints.restore: no checkpoint in {self.folder} is whole "
+                f"({reasons}). Delete the folder to start again."
+            )
+        return None
+
+    @functools.cached_property
+    def _checkpointer(self) -> Any:
+        ocp = _orbax()
+        return ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+
+    def _read(self, step: int, like: TrainState) -> TrainState:
+        args = _orbax().args
+        about = self._item(step, about=args.JsonRestore())
+        if not isinstance(about, dict) or about.pop("sha256", None) != _digest_json(
+            about
+        ):
+            raise NotWhole("about differs from its SHA-256")
+        if about["step"] != step:
+            raise NotWhole(f"it holds step {about['step']}")
+        wanted = paths(like)
+        self._compare(about, like, wanted)
+        targets = {name: _target(leaf) for name, leaf in wanted.items()}
+        arrays = self._item(step, arrays=args.StandardRestore(targets))
+        for name, array in arrays.items():
+            if _digest(np.asarray(array)) != about["leaves"][name]["sha256"]:
+                raise NotWhole(f"leaf {name} differs from its SHA-256")
+        leaves = [_like(arrays[name], leaf) for name, leaf in wanted.items()]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+    def _item(self, step: int, **item: Any) -> Any:
+        """One item of a checkpoint; whatever Orbax says is wrong makes it not whole."""
+        ((name, wanted),) = item.items()
+        composite = _orbax().args.Composite(**{name: wanted})
+        try:
+            return self._checkpointer.restore(self.path(step), args=composite)[name]
+        except Exception as error:  # Orbax and TensorStore raise many kinds
+            first = str(error).strip().partition("\n")[0]
+            raise NotWhole(f"{name}: {type(error).__name__}: {first}") from error
+
+    def _compare(self, about: Any, like: TrainState, wanted: dict[str, Any]) -> None:
+        """A whole checkpoint of something else is an error, never passed over."""
+        call = f"Checkpoints.restore: checkpoint {about['step']}"
+        given = json.loads(json.dumps(self.config))
+        if about["config"] != given:
+            raise ValueError(f"{call} is of config {about['config']}; got {given}.")
+        own = _networks(like.params)
+        for name in about["networks"].keys() & own.keys():
+            check_config(own[name], about["networks"][name])
+        saved, got = (
+            {n: {"shape": a["shape"], "dtype": a["dtype"]} for n, a in kinds.items()}
+            for kinds in (about["leaves"], {n: _kind(a) for n, a in wanted.items()})
+        )
+        differ = [
+            f"{name} {saved.get(name, 'absent')}, got {got.get(name, 'absent')}"
+            for name in sorted(saved | got)
+            if saved.get(name) != got.get(name)
+        ]
+        if differ:
+            raise ValueError(f"{call} has {'; '.join(differ[:5])}.")

@@ -1,0 +1,181 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""A run: stretches of steps, each a scan, with what must be saved between them."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from lstm_jax.training._checkpoints import Checkpoints, paths
+from lstm_jax.training._log import Log
+from lstm_jax.training._mean import Mean
+from lstm_jax.training._steps import Outcome, Step, TrainState, epoch
+
+
+class Diverged(FloatingPointError):
+    """A loss, gradient or parameter is not finite, or the loss is too large.
+
+    Attributes:
+        step: the number of the first step, from 0, that went wrong.
+        groups: paths of the parameters concerned: those that are not finite after the
+            step, or else whose gradient is not; or else the one whose gradient is
+            largest, measured by its own norm.
+        checkpoint: where the last good state is, or None.
+    """
+
+    def __init__(
+        self, step: int, loss: float, groups: list[str], checkpoint: Any
+    ) -> None:
+        self.step, self.groups, self.checkpoint = step, groups, checkpoint
+        listed = ", ".join(groups[:5]) + (" and others" if len(groups) > 5 else "")
+        kept = "there is none" if checkpoint is None else str(checkpoint)
+        super().__init__(
+            f"fit: loss {loss:.4g} at step {step}; parameters concerned: {listed}; "
+            f"last good checkpoint: {kept}."
+        )
+
+
+def fit(
+    step: Step,
+    state: TrainState,
+    batches: Callable[[int], Any],
+    *,
+    steps: int,
+    every: int = 100,
+    checkpoints: Checkpoints | None = None,
+    log: Log | None = None,
+    max_loss: float | None = None,
+) -> TrainState:
+    """Trains for a number of steps in all, going on from the newest checkpoint.
+
+    Steps go to the device in stretches of `every`, each one scan; after a stretch the
+    log has a line and the state is saved. Since batch and random key are functions of
+    the step alone, and stretches begin at the same steps however often the run was
+    killed, the parameters at the end are the same bit for bit.
+
+    Args:
+        step: what `train_step` gave.
+        state: before the first step.
+        batches: batch(step), a tree of arrays; a function of the step alone, as `cycle`
+            gives. Batches of one shape run as a scan; a stretch with several shapes
+            step by step, with one trace a shape.
+        steps: at which to end, counted from the first step of the first start.
+        every: steps of a stretch.
+        checkpoints: where to save, and from where to go on.
+        log: where to write the means of a stretch.
+        max_loss: a larger loss is an error too.
+
+    Returns:
+        The state after the last step.
+
+    Raises:
+        Diverged: a loss, gradient or parameter is not finite, or the loss exceeds
+            `max_loss`; nothing of that stretch is saved.
+        ValueError: the checkpoints are of another run, or none is whole.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, lstm_jax, optax
+        >>> from lstm_jax import training
+        >>> def loss(params, carry, batch, key):
+        ...     y, _ = lstm_jax.apply(params, batch)
+        ...     return jnp.mean(y**2), (carry, {})
+        >>> params = lstm_jax.init(jax.random.key(0), 3, 5, dtype="float32")
+        >>> state = training.create(params, optax.sgd(0.1))
+        >>> step = training.train_step(loss)
+        >>> batch = training.cycle(jnp.ones((4, 2, 7, 3), "float32"))  # 4 batches
+        >>> int(training.fit(step, state, batch, steps=10, every=4).step)
+        10
+    """
+    if checkpoints is not None:
+        restored = checkpoints.restore(state)
+        state = state if restored is None else restored.state
+    advance = _Advance(step)
+    at = int(state.step)
+    if log is not None:
+        log.begin(at, steps)
+    try:
+        while at < steps:
+            end = min(at - at % every + every, steps)
+            start = time.perf_counter()
+            state, outcomes = advance(state, [batches(s) for s in range(at, end)])
+            outcomes = jax.device_get(outcomes)
+            seconds = time.perf_counter() - start
+            line = summary(outcomes) | {"steps_per_second": (end - at) / seconds}
+            wrong = _wrong(outcomes, max_loss)
+            if wrong is not None:
+                where, groups = wrong
+                last = _last(checkpoints)
+                if log is not None:
+                    log.write(end, line | {"diverged": ", ".join(groups)})
+                raise Diverged(at + where, outcomes.loss[where], groups, last)
+            if log is not None:
+                log.write(end, line)
+            if checkpoints is not None:
+                checkpoints.save(state)
+            at = end
+    finally:
+        if log is not None:
+            log.close()
+    return state
+
+
+class _Advance:
+    """Runs a stretch: as one scan, or step by step where shapes differ."""
+
+    def __init__(self, step: Step) -> None:
+        self._scan, self._step = epoch(step), jax.jit(step)
+
+    def __call__(self, state: TrainState, batches: list[Any]) -> Any:
+        shapes = {
+            (jax.tree.structure(b), *map(np.shape, jax.tree.leaves(b))) for b in batches
+        }
+        if len(shapes) == 1:
+            stacked = jax.tree.map(lambda *a: np.stack(a), *batches)
+            return self._scan(state, stacked)
+        outcomes = []
+        for batch in batches:
+            state, outcome = self._step(state, batch)
+            outcomes.append(outcome)
+        return state, jax.tree.map(lambda *a: np.stack(a), *outcomes)
+
+
+def summary(outcomes: Outcome) -> dict[str, float]:
+    """Means over the steps of a stretch, by name."""
+    norm = np.sqrt(sum(np.square(a) for a in jax.tree.leaves(outcomes.gradient)))
+    values = {"loss": outcomes.loss.mean(), "gradient_norm": np.mean(norm)}
+    means, _ = jax.tree_util.tree_flatten_with_path(
+        outcomes.metrics, is_leaf=lambda m: isinstance(m, Mean)
+    )
+    for path, metric in means:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if isinstance(metric, Mean):
+            metric = Mean(metric.total.sum(), metric.count.sum()).value
+        values[name] = np.mean(metric)
+    return {name: float(value) for name, value in values.items()}
+
+
+def _wrong(outcomes: Outcome, max_loss: float | None) -> tuple[int, list[str]] | None:
+    """The first step that went wrong, if any, and the parameters concerned."""
+    gradient, params = paths(outcomes.gradient), paths(outcomes.params)
+    bad = ~np.isfinite(outcomes.loss)
+    for norm in (*gradient.values(), *params.values()):
+        bad = bad | ~np.isfinite(norm)
+    if max_loss is not None:
+        bad = bad | (outcomes.loss > max_loss)
+    if not bad.any():
+        return None
+    at = int(bad.argmax())
+    for norms in (params, gradient):
+        groups = [name for name, norm in norms.items() if not np.isfinite(norm[at])]
+        if groups:
+            return at, groups
+    ratios = {n: gradient[n][at] / (params[n][at] + 1e-30) for n in gradient}
+    return at, [max(ratios, key=ratios.__getitem__)]
+
+
+def _last(checkpoints: Checkpoints | None) -> Any:
+    if checkpoints is None or not checkpoints.steps():
+        return None
+    return checkpoints.path(checkpoints.steps()[-1])
