@@ -7,7 +7,7 @@ full run, and two modules:
     __init__.py   ABOUT: question, cost and data, shown by `python -m experiments list`
     run.py        Settings   frozen dataclass; each field's docstring is its help
                   SMOKE      settings that take seconds
-                  run        (settings, progress) -> results, a tree fit for JSON
+                  run        (settings, progress, folder) -> results, fit for JSON
                   tables     (document) -> the Markdown tables of its README
                   draw       (document, folder): the figures
 

@@ -102,7 +102,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     )
     start = time.perf_counter()
     with Progress(*columns) as progress:
-        results = experiment.run(settings, progress)
+        results = experiment.run(settings, progress, out)
     seconds = time.perf_counter() - start
     document = _results.document(
         name, without_out(arguments), settings, results, seconds

@@ -34,8 +34,11 @@ class Experiment(Protocol):
     Settings: type[Any]
     SMOKE: Any
 
-    def run(self, settings: Any, progress: "Progress") -> dict[str, Any]:
-        """Does the work, and gives a tree of numbers, strings, lists and dicts."""
+    def run(self, settings: Any, progress: "Progress", folder: Path) -> dict[str, Any]:
+        """Does the work, and gives a tree of numbers, strings, lists and dicts.
+
+        What it needs to go on after it was stopped is kept in the folder.
+        """
 
     def tables(self, document: dict[str, Any]) -> str:
         """Renders the tables of the README from what results.json holds."""

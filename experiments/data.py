@@ -1,12 +1,86 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""The data that experiments read."""
+"""The data that experiments read.
 
+A file is taken from the folder that `LSTM_JAX_DATA` names, or else downloaded once, by
+its address and SHA-256.
+"""
+
+import hashlib
+import os
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 CLASSES = 10
 SIDE = 28
+
+
+class Source(NamedTuple):
+    """Where a file comes from.
+
+    Attributes:
+        name: of the file.
+        address: public, of one version for good.
+        sha256: of its bytes.
+    """
+
+    name: str
+    address: str
+    sha256: str
+
+
+SHAKESPEARE = Source(
+    "tinyshakespeare.txt",
+    "https://raw.githubusercontent.com/karpathy/char-rnn/"
+    "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
+    "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+)
+
+
+def fetch(source: Source) -> Path:
+    """Finds a file, or downloads it to the user's cache.
+
+    Args:
+        source: what is wanted.
+
+    Returns:
+        The file's path; its SHA-256 is right.
+
+    Raises:
+        ValueError: the folder `LSTM_JAX_DATA` has another file of that name.
+        ModuleNotFoundError: it must be downloaded, and pooch is not installed.
+    """
+    folder = os.environ.get("LSTM_JAX_DATA")
+    if folder and (path := Path(folder) / source.name).exists():
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != source.sha256:
+            raise ValueError(
+                f"fetch: {source.name} in LSTM_JAX_DATA must have the SHA-256 "
+                f"{source.sha256}; got {found}."
+            )
+        return path
+    try:
+        import pooch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{source.name} is downloaded with pooch, or taken from the folder that "
+            'LSTM_JAX_DATA names: pip install "lstm_jax[experiments]"',
+            name=error.name,
+        ) from error
+    return Path(
+        pooch.retrieve(
+            source.address,
+            known_hash=f"sha256:{source.sha256}",
+            fname=source.name,
+            path=pooch.os_cache("lstm_jax"),
+        )
+    )
+
+
+def shakespeare() -> str:
+    """Tiny Shakespeare: 1,115,394 characters of his plays, 65 of them distinct."""
+    return fetch(SHAKESPEARE).read_text()
 
 
 class Digits(NamedTuple):

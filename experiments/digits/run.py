@@ -160,7 +160,7 @@ def baselines(digits: data.Digits) -> dict[str, float]:
     }
 
 
-def run(settings: Settings, progress: Progress) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
     """Trains the networks and the baselines."""
     digits = data.digits(settings.train, settings.held_out, settings.split_seed)
     with jax.enable_x64(False):

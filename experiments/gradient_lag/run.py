@@ -177,7 +177,7 @@ def study(
     return results, networks
 
 
-def run(settings: Settings, progress: Progress) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
     """Measures plain RNNs and LSTMs."""
     task = progress.add_task("gradient_lag", total=6, note="")
 

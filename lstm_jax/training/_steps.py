@@ -49,6 +49,10 @@ class Outcome(NamedTuple):
     params: Any
 
 
+def _unused(*args: Any) -> Any:
+    raise NotImplementedError("TrainState.apply_fn: train_step takes a loss instead.")
+
+
 def create(params: Any, tx: Any, *, carry: Any = None, key: Any = None) -> TrainState:
     """A state before the first step.
 
@@ -71,7 +75,7 @@ def create(params: Any, tx: Any, *, carry: Any = None, key: Any = None) -> Train
     """
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        apply_fn=None,
+        apply_fn=_unused,
         params=params,
         tx=tx,
         opt_state=tx.init(params),
