@@ -35,8 +35,8 @@ class Settings:
     """Features of a character at the entry."""
     dropout: float = 0.1
     """Between the layers and before the last, linear one."""
-    steps: int = 2200
-    """Steps of Adam; about seven passes over the text."""
+    steps: int = 1800
+    """Steps of Adam; nearly six passes over the text."""
     lanes: int = 32
     """Places of the text that are read side by side."""
     window: int = 100
