@@ -839,7 +839,7 @@ def position(seed: Any, epoch: Any, start: Any, batches: int) -> None:
 def sequence_like(i: int, sequence: Any, first: Any, length: int) -> None:
     """Checks one of the sequences that are to share a batch, trees of arrays."""
     got, expected = map(jax.tree.structure, (sequence, first))
-    if got != expected:
+    if got != expected:  # type: ignore[operator]
         raise ValueError(
             f"batches: sequences[{i}] must have the structure of sequences[0], "
             f"{expected}; got {got}."
