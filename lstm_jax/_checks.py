@@ -799,3 +799,62 @@ def row_lengths(call: str, lengths: Any, steps: Any) -> None:
     """Checks lengths of which the shape says what the batch is."""
     batch = tuple(getattr(lengths, "shape", ()))
     _integers(call, lengths, Layout(steps, batch, None, ""), "steps")
+
+
+def buckets(lengths: Any, batch_size: Any, max_traces: Any, max_padding: Any) -> None:
+    """Checks the arguments of `plan_buckets`."""
+    call = "plan_buckets"
+    shape = tuple(getattr(lengths, "shape", ()))
+    if len(shape) != 1 or not shape[0]:
+        raise ValueError(f"{call}: lengths must have shape (N,), N > 0; got {shape}.")
+    _integers(call, lengths, Layout(None, shape, None, ""))
+    if (low := int(np.min(lengths))) < 0:
+        raise ValueError(f"{call}: lengths must be at least 0; got {low}.")
+    for name, value in {"batch_size": batch_size, "max_traces": max_traces}.items():
+        _whole(call, name, value, 1)
+    if not 0.0 <= max_padding <= 1.0:
+        raise ValueError(f"{call}: max_padding must lie in [0, 1]; got {max_padding}.")
+
+
+def _whole(call: str, name: str, value: Any, least: int) -> None:
+    ok = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not ok or value < least:
+        raise ValueError(
+            f"{call}: {name} must be an integer of at least {least}; got {value!r}."
+        )
+
+
+def position(seed: Any, epoch: Any, start: Any, batches: int) -> None:
+    """Checks where in which order batches begin."""
+    given = {"epoch": epoch, "start": start} | ({} if seed is None else {"seed": seed})
+    for name, value in given.items():
+        _whole("batches", name, value, 0)
+    if start > batches:
+        raise ValueError(
+            f"batches: start must be at most {batches}, the batches of an epoch; got "
+            f"{start}."
+        )
+
+
+def sequence_like(i: int, sequence: Any, first: Any, length: int) -> None:
+    """Checks one of the sequences that are to share a batch, trees of arrays."""
+    got, expected = map(jax.tree.structure, (sequence, first))
+    if got != expected:  # type: ignore[operator]
+        raise ValueError(
+            f"batches: sequences[{i}] must have the structure of sequences[0], "
+            f"{expected}; got {got}."
+        )
+    named = jax.tree_util.tree_leaves_with_path(sequence)
+    for (path, a), like in zip(named, jax.tree.leaves(first), strict=True):
+        name = f"sequences[{i}]{jax.tree_util.keystr(path)}"
+        shape = length, *like.shape[1:]
+        if a.shape != shape:
+            raise ValueError(
+                f"batches: {name} must have shape {shape} (from its length and "
+                f"sequences[0]); got {a.shape}."
+            )
+        if a.dtype != like.dtype:
+            raise TypeError(
+                f"batches: {name} must have dtype {like.dtype}, as sequences[0] has; "
+                f"got {a.dtype}."
+            )

@@ -6,7 +6,9 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import pytest
 
 import lstm_jax
 from lstm_jax import training
+from lstm_jax.training import _checkpoints
 from tests import training_run
 
 KILLS = 24
@@ -68,3 +71,135 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -
 
 def _newest(folder: Path) -> int:
     return max(training.Checkpoints(folder).steps(), default=0)
+
+
+def state(**more: Any) -> training.TrainState:
+    """A state with all dtypes that are saved."""
+    made = training_run.start()
+    extra = {"half": jnp.arange(3, dtype=jnp.bfloat16) / 3, "flag": jnp.array([True])}
+    return made.replace(step=made.step + 7, carry=(made.carry, extra), **more)
+
+
+def same(a: Any, b: Any) -> bool:
+    return training_run.dump(a) == training_run.dump(b) and all(
+        x.dtype == y.dtype and x.shape == y.shape
+        for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+    checkpoints = training.Checkpoints(tmp_path, config={"a": [1, None]})
+    saved = state()
+    assert checkpoints.restore(saved) is None
+    checkpoints.save(saved)
+    for like in (saved, jax.tree.map(jnp.zeros_like, saved.replace(key=None))):
+        read = checkpoints.restore(like.replace(key=jax.random.key(5)))
+        assert read is not None and read.step == 7 and not read.refused
+        assert same(read.state, saved)
+        assert jax.tree.structure(read.state) == jax.tree.structure(saved)
+    again = training.Checkpoints(tmp_path, config={"a": (1, None)})  # as JSON has it
+    again.save(saved.replace(step=saved.step * 0 + 9))
+    assert again.steps() == [7, 9]
+
+
+def test_only_the_newest_stay(tmp_path: Path) -> None:
+    checkpoints = training.Checkpoints(tmp_path, keep=2)
+    for step in (1, 2, 3, 4):
+        checkpoints.save(state().replace(step=jnp.int32(step)))
+        assert checkpoints.steps() == [*range(max(1, step - 1), step + 1)]
+    with pytest.raises(ValueError, match="keep must be at least 2; got 1"):
+        training.Checkpoints(tmp_path, keep=1)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: Any) -> tuple[Path, dict[int, training.TrainState]]:
+    """A folder with two checkpoints."""
+    folder = tmp_path_factory.mktemp("two")
+    states = {7: state(), 8: state(key=jax.random.key(3))}
+    states[8] = states[8].replace(step=jnp.int32(8))
+    for each in states.values():
+        training.Checkpoints(folder).save(each)
+    return folder, states
+
+
+def files(checkpoint: Path) -> list[Path]:
+    return sorted(p for p in checkpoint.rglob("*") if p.is_file())
+
+
+# Orbax closes its event loop while other reads of the same damaged file still fail.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.no_cover
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_torn_or_corrupt_checkpoint_is_noticed(
+    two: tuple[Path, dict[int, training.TrainState]], tmp_path: Path, damage: str
+) -> None:
+    """Each file of the newest in turn: what is read is right, or is the one before."""
+    folder, states = two
+    newest = "00000008"
+    refused = 0
+    for k, name in enumerate(p.relative_to(folder) for p in files(folder / newest)):
+        copy = tmp_path / str(k)
+        shutil.copytree(folder, copy)
+        content = (copy / name).read_bytes()
+        if damage == "remove":
+            (copy / name).unlink()
+        elif damage == "cut":
+            (copy / name).write_bytes(content[: len(content) // 2])
+        elif content:
+            flipped = bytearray(content)
+            flipped[len(content) * 2 // 3] ^= 4
+            (copy / name).write_bytes(flipped)
+        checkpoints = training.Checkpoints(copy)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read = checkpoints.restore(states[7])
+        assert read is not None and same(read.state, states[read.step]), name
+        if read.step == 7:
+            refused += 1
+            assert list(read.refused) == [8]
+            assert any("00000008 is not whole" in str(w.message) for w in caught)
+    assert refused >= 3
+
+
+def test_a_flipped_bit_is_named(tmp_path: Path) -> None:
+    """Orbax reads it without a word; the SHA-256 of the leaf differs."""
+    checkpoints = training.Checkpoints(tmp_path)
+    for step in (1, 2):
+        checkpoints.save(state().replace(step=jnp.int32(step)))
+    about = json.loads((checkpoints.path(2) / "about" / "metadata").read_text())
+    about["leaves"]["params/lstm/w_h"]["sha256"] = "0" * 64
+    about.pop("sha256")
+    about["sha256"] = _checkpoints.digest_json(about)
+    (checkpoints.path(2) / "about" / "metadata").write_text(json.dumps(about))
+    with pytest.warns(UserWarning, match="leaf params/lstm/w_h differs from its SHA"):
+        read = checkpoints.restore(state())
+    assert read is not None and read.step == 1
+    shutil.rmtree(checkpoints.path(1))
+    with (
+        pytest.warns(UserWarning, match="not whole"),
+        pytest.raises(ValueError, match=r"no checkpoint in .* is whole \(2: leaf"),
+    ):
+        checkpoints.restore(state())
+
+
+def test_another_run_s_checkpoint_is_an_error_not_passed_over(tmp_path: Path) -> None:
+    saved = state()
+    training.Checkpoints(tmp_path, config={"width": 5}).save(saved)
+
+    def refuse(match: str, like: Any = saved, config: Any = {"width": 5}) -> None:  # noqa: B006
+        with pytest.raises(ValueError, match=match):
+            training.Checkpoints(tmp_path, config=config).restore(like)
+
+    refuse(r"config \{'width': 5\}; got \{'width': 6\}", config={"width": 6})
+    clipped = saved.params["lstm"].replace(options=lstm_jax.CellOptions(clip=3.0))
+    refuse("clip", saved.replace(params=saved.params | {"lstm": clipped}))
+    refuse("params/w ", saved.replace(params=saved.params | {"w": jnp.ones((5, 2))}))
+    momentum = optax.sgd(0.1, momentum=0.9)
+    refuse("opt_state", saved.replace(opt_state=momentum.init(saved.params)))
+    refuse("key .*absent", saved.replace(key=None))
+
+
+def test_without_orbax_the_extra_is_named(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    with pytest.raises(ModuleNotFoundError, match=r"lstm_jax\[training\]"):
+        training.Checkpoints(tmp_path).save(state())

@@ -247,8 +247,8 @@ def test_more_classes_than_labels_can_count() -> None:
 
 @pytest.mark.parametrize("time_major", [False, True])
 def test_masks(time_major: bool) -> None:
-    mask = sequence_mask(LENGTHS, T, time_major=time_major)
-    mask = np.moveaxis(np.asarray(mask), 0 if time_major else 2, 2)
+    got = sequence_mask(LENGTHS, T, time_major=time_major)
+    mask = np.moveaxis(np.asarray(got), 0 if time_major else 2, 2)
     assert (mask == (np.arange(T) < LENGTHS[..., None])).all()
 
 

@@ -100,7 +100,7 @@ def loss(
     network: Network,
     carry: Any,
     batch: training.Windows,
-    key: jax.Array,
+    key: jax.Array | None,
 ) -> Any:
     """Cross entropy of one window, in nats a character."""
     characters, following = batch.data
@@ -196,7 +196,7 @@ def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
             checkpoints=checkpoints,
             log=log,
         )
-        network = state.params
+        network: Any = state.params
         nats = held_out(network, codes[cut:], settings.window)
         key = jax.random.fold_in(jax.random.key(settings.seed), 2)
         newline = int(np.flatnonzero(alphabet == "\n")[0])

@@ -4,6 +4,7 @@
 Thin over Optax, Flax's `TrainState` and Orbax.
 """
 
+from lstm_jax.training._buckets import Batch, Buckets, plan_buckets
 from lstm_jax.training._checkpoints import Checkpoints, Restored
 from lstm_jax.training._fit import Diverged, fit
 from lstm_jax.training._log import Log
@@ -18,6 +19,8 @@ from lstm_jax.training._steps import Outcome, TrainState, create, epoch, train_s
 from lstm_jax.training._windows import Windows, cycle, windows
 
 __all__ = [
+    "Batch",
+    "Buckets",
     "Checkpoints",
     "Diverged",
     "Log",
@@ -32,6 +35,7 @@ __all__ = [
     "epoch",
     "fit",
     "masked_mean",
+    "plan_buckets",
     "sequence_mask",
     "sigmoid_binary_cross_entropy",
     "softmax_cross_entropy_with_integer_labels",

@@ -75,7 +75,7 @@ def _digest(array: np.ndarray) -> str:
     return hashlib.sha256(array.tobytes()).hexdigest()
 
 
-def _digest_json(tree: Any) -> str:
+def digest_json(tree: Any) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
@@ -187,7 +187,7 @@ class Checkpoints:
             "networks": {n: config(p) for n, p in _networks(state.params).items()},
             "step": step,
         }
-        about["sha256"] = _digest_json(about)
+        about["sha256"] = digest_json(about)
         ocp = _orbax()
         for torn in Path(self.folder).glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(torn)
@@ -247,7 +247,7 @@ class Checkpoints:
     def _read(self, step: int, like: TrainState) -> TrainState:
         args = _orbax().args
         about = self._item(step, about=args.JsonRestore())
-        if not isinstance(about, dict) or about.pop("sha256", None) != _digest_json(
+        if not isinstance(about, dict) or about.pop("sha256", None) != digest_json(
             about
         ):
             raise NotWhole("about differs from its SHA-256")

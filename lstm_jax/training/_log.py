@@ -71,7 +71,9 @@ class Log:
         if wanted:
             from tensorboardX import SummaryWriter
 
-            self._events = SummaryWriter(str(self.folder), purge_step=step + 1)
+            self._events = SummaryWriter(
+                str(self.folder), purge_step=step + 1, filename_suffix=f".{step}"
+            )
         if self.progress is None and sys.stderr.isatty():
             self._own = _bar()
             self._own.start()
