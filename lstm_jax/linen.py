@@ -70,12 +70,15 @@ def pack(params: Params, state: State = None) -> dict[str, Any]:
     return tree | {"state": _flax.nested(start)}
 
 
-def _register(module: nn.Module, tree: Mapping[str, Any]) -> dict[str, Any]:
-    """One parameter for each leaf of nested names, each mapping a scope."""
+def _register(scope: Any, tree: Mapping[str, Any]) -> dict[str, Any]:
+    """One parameter for each leaf of nested names, in a scope for each mapping.
+
+    Scopes and not modules, of which `nn.tabulate` would give each a row.
+    """
     return {
-        name: _Names(name=name)(value)
+        name: _register(scope.push(name), value)
         if isinstance(value, Mapping)
-        else module.param(name, partial(_value, value))
+        else scope.param(name, partial(_value, value))
         for name, value in tree.items()
     }
 
@@ -90,14 +93,6 @@ def _value(value: Any, key: Any) -> Any:
         ),
         value,
     )
-
-
-class _Names(nn.Module):
-    """A scope for the leaves of a layer, or of a part of one."""
-
-    @nn.compact
-    def __call__(self, tree: Mapping[str, Any]) -> dict[str, Any]:
-        return _register(self, tree)
 
 
 # The fields that `init` and `init_cell` take, and the names they have there.
@@ -186,7 +181,7 @@ class _Module(nn.Module, kw_only=True):
         elif self.is_mutable_collection("params"):
             params = self._draw(self.make_rng("params"), size)
             tree |= _flax.nested(params)
-        arrays = _register(self, tree)
+        arrays = _register(self.scope, tree)
         learned = arrays.pop("state", None)
         if learned is not None:
             learned = _flax.filled(call, start, learned)

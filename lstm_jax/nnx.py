@@ -35,11 +35,15 @@ def _arrays(tree: Any) -> Any:
     )
 
 
+def _plain(state: State) -> State:
+    """A state in plain tuples: `nnx.tabulate` cannot show a NamedTuple."""
+    return tuple(map(_plain, state)) if isinstance(state, tuple) else state
+
+
 class _Module(nnx.Module):
     """What both modules have."""
 
     weights: Any
-    dtype: Any
 
     @classmethod
     def from_params(cls, params: Params, **fields: Any) -> Any:
@@ -57,7 +61,8 @@ class _Module(nnx.Module):
             The module.
         """
         fields = {"rngs": None} | fields
-        return cls(None, params_init=lambda key, size: params, **fields)
+        make: Any = cls
+        return make(None, params_init=lambda key, size: params, **fields)
 
     @property
     def params(self) -> Params:
@@ -173,7 +178,7 @@ class LSTM(_Module):
             TypeError: dtypes or kinds that disagree.
             NotImplementedError: the implementation cannot run this.
         """
-        return _flax.run(
+        y, out = _flax.run(
             self.params,
             x,
             state,
@@ -192,6 +197,7 @@ class LSTM(_Module):
                 lambda: _key(_flax.first(rngs, self.rngs)),
             ),
         )
+        return y, _plain(out) if state is None else out
 
     def step(self, state: State, x: Any) -> tuple[State, jax.Array]:
         """One step with the same parameters.
@@ -208,7 +214,9 @@ class LSTM(_Module):
             TypeError: dtypes or kinds that disagree.
             NotImplementedError: the network needs the whole sequence.
         """
-        return _flax.step(self.params, state, x, _arrays(self.start), self.dtype)
+        learned = _arrays(self.start)
+        new, y = _flax.step(self.params, state, x, learned, self.dtype)
+        return _plain(new) if state is None else new, y
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view` calls.
@@ -284,7 +292,8 @@ class LSTMCell(_Module, nnx.RNNCellBase):
             TypeError: dtypes or kinds that disagree.
             NotImplementedError: the parameters need the whole sequence.
         """
-        return _flax.step(self.params, state, x, None, self.dtype)
+        new, y = _flax.step(self.params, state, x, None, self.dtype)
+        return _plain(new) if state is None else new, y
 
     def initialize_carry(
         self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None
@@ -307,7 +316,7 @@ class LSTMCell(_Module, nnx.RNNCellBase):
                 "initialize_carry: carry_init must be None; got "
                 f"{carry_init!r}. Pass nnx.RNN an initial_carry."
             )
-        return lstm_jax.zero_state(self.params, input_shape[:-1], self.dtype)
+        return _plain(lstm_jax.zero_state(self.params, input_shape[:-1], self.dtype))
 
     @property
     def num_feature_axes(self) -> int:
