@@ -1,0 +1,351 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Flax nnx modules: parameters, random streams and a call to the library.
+
+`LSTM` is `lstm_jax.apply` as a module, `LSTMCell` is `lstm_jax.lstm_step`. Their
+`weights` are parameters of this library with an `nnx.Param` for each array.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+import lstm_jax
+from lstm_jax import _flax
+from lstm_jax._implementations import Implementation
+from lstm_jax._params import Params, State
+from lstm_jax._regularize import Regularizer
+
+__all__ = ["LSTM", "LSTMCell"]
+
+
+def _stored(tree: Any) -> Any:
+    """Arrays as parameters of a module."""
+    return nnx.data(jax.tree.map(lambda a: nnx.Param(jnp.asarray(a)), tree))
+
+
+def _arrays(tree: Any) -> Any:
+    """The inverse of `_stored`."""
+    return jax.tree.map(
+        lambda variable: variable[...],
+        tree,
+        is_leaf=lambda a: isinstance(a, nnx.Variable),
+    )
+
+
+def _plain(state: State) -> State:
+    """A state in plain tuples: `nnx.tabulate` cannot show a NamedTuple."""
+    return tuple(map(_plain, state)) if isinstance(state, tuple) else state
+
+
+class _Module(nnx.Module):
+    """What both modules have."""
+
+    weights: Any
+
+    @classmethod
+    def from_params(cls, params: Params, **fields: Any) -> Any:
+        """A module with these parameters, whatever their structure.
+
+        It is where trained weights of other systems come in, through
+        `lstm_jax.convert`; the property `params` is the way back.
+
+        Args:
+            params: parameters of any kind; for a cell, of a causal one.
+            **fields: what the module takes beside what says how to draw parameters;
+                rngs only where there is a regularizer.
+
+        Returns:
+            The module.
+        """
+        fields = {"rngs": None} | fields
+        make: Any = cls
+        return make(None, params_init=lambda key, size: params, **fields)
+
+    @property
+    def params(self) -> Params:
+        """The parameters as `lstm_jax.apply` takes them, of plain arrays."""
+        return _arrays(self.weights)
+
+
+class LSTM(_Module):
+    """`lstm_jax.apply` as a module: called on x, it gives (y, state).
+
+    It stands where `nnx.RNN(nnx.OptimizedLSTMCell(I, H, rngs=rngs))` stood, which gives
+    y alone. In an `nnx.Sequential`, which would hand the state to the next module,
+    `lambda y, state: y` goes behind it. `LSTM.from_params` makes one of any parameters.
+
+    Args:
+        input_size: I of the first layer.
+        hidden_size: H of every layer, or a sequence with the H of each.
+        rngs: draws the parameters from its stream "params"; with a regularizer, a fork
+            of "dropout" is kept.
+        **fields: what `lstm_jax.linen.LSTM` has up to `param_dtype`: num_layers,
+            bidirectional, merge, projection_size, peephole, norm, use_bias, options,
+            kernel_init, recurrent_init, bias_init.
+
+    Attributes:
+        weights: the parameters, with an `nnx.Param` for each array.
+        start: the learned state likewise, or None.
+        params: the parameters, of plain arrays.
+        deterministic: evaluation, by `Regularizer.inference`; `model.eval()` and
+            `model.train()` set it.
+        rngs: the random stream of the regularizer, or None.
+        regularizer: this and the others as in `lstm_jax.linen.LSTM`: param_dtype,
+            params_init, dtype, learn_state, time_major, truncate, implementation.
+
+    Example:
+        >>> import jax.numpy as jnp, lstm_jax.nnx
+        >>> from flax import nnx
+        >>> lstm = lstm_jax.nnx.LSTM(3, 5, rngs=nnx.Rngs(0), num_layers=2)
+        >>> y, state = lstm(jnp.ones((2, 7, 3), "float32"))
+        >>> y.shape, lstm.params.layers[1].w_x.shape
+        ((2, 7, 5), (5, 20))
+
+    References:
+        As `lstm_jax.apply`.
+    """
+
+    def __init__(
+        self,
+        input_size: int | None,
+        hidden_size: int | Sequence[int] | None = None,
+        *,
+        rngs: nnx.Rngs | None,
+        params_init: Callable[..., Params] | None = None,
+        dtype: Any = None,
+        learn_state: bool = False,
+        regularizer: Regularizer | None = None,
+        deterministic: bool = False,
+        time_major: bool = False,
+        truncate: int | None = None,
+        implementation: Implementation | None = None,
+        **fields: Any,
+    ) -> None:
+        params = _drawn(
+            lstm_jax.init, rngs, input_size, hidden_size, params_init, fields
+        )
+        self.weights = _stored(params)
+        self.start = _stored(_flax.learnable(params)) if learn_state else nnx.data(None)
+        kept = None if regularizer is None or rngs is None else rngs.dropout.fork()
+        self.rngs = nnx.data(kept)
+        self.dtype = dtype
+        self.regularizer = regularizer
+        self.deterministic = deterministic
+        self.time_major = time_major
+        self.truncate = truncate
+        self.implementation = implementation
+
+    def __call__(
+        self,
+        x: Any,
+        state: State = None,
+        *,
+        lengths: Any = None,
+        resets: Any = None,
+        reset_state: State = None,
+        time_major: bool | None = None,
+        regularizer: Regularizer | None = None,
+        key: Any = None,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+        deterministic: bool | None = None,
+        truncate: int | None = None,
+        implementation: Implementation | None = None,
+    ) -> tuple[jax.Array, State]:
+        """Runs the network over a sequence; None stands for the module's own.
+
+        Args:
+            x: (*B, T, I) floating.
+            state: as for `lstm_jax.apply`; the learned one, or zeros, if None.
+            lengths: (*B,) integers.
+            resets: (*B, T) booleans.
+            reset_state: the learned state, or zeros, if None.
+            time_major: x, y and resets have T in front.
+            regularizer: dropout and zoneout of this call.
+            key: a random key in place of any stream.
+            rngs: a random stream, or streams with "dropout", in place of the kept one.
+            deterministic: evaluation.
+            truncate: as for `lstm_jax.apply`.
+            implementation: as for `lstm_jax.apply`.
+
+        Returns:
+            y (*B, T, H), and the state after the last valid step.
+
+        Raises:
+            ValueError: shapes or values that disagree; no random stream to drop with.
+            TypeError: dtypes or kinds that disagree.
+            NotImplementedError: the implementation cannot run this.
+        """
+        y, out = _flax.run(
+            self.params,
+            x,
+            state,
+            learned=_arrays(self.start),
+            dtype=self.dtype,
+            lengths=lengths,
+            resets=resets,
+            reset_state=reset_state,
+            time_major=_flax.first(time_major, self.time_major),
+            truncate=_flax.first(truncate, self.truncate),
+            implementation=_flax.first(implementation, self.implementation),
+            **_flax.randomness(
+                _flax.first(regularizer, self.regularizer),
+                lambda: _flax.first(deterministic, self.deterministic),
+                key,
+                lambda: _key(_flax.first(rngs, self.rngs)),
+            ),
+        )
+        return y, _plain(out) if state is None else out
+
+    def step(self, state: State, x: Any) -> tuple[State, jax.Array]:
+        """One step with the same parameters.
+
+        Args:
+            state: as for `lstm_jax.lstm_step`; the learned one, or zeros, if None.
+            x: (*B, I) floating.
+
+        Returns:
+            The state after the step, and y (*B, H or P).
+
+        Raises:
+            ValueError: shapes that disagree.
+            TypeError: dtypes or kinds that disagree.
+            NotImplementedError: the network needs the whole sequence.
+        """
+        learned = _arrays(self.start)
+        new, y = _flax.step(self.params, state, x, learned, self.dtype)
+        return _plain(new) if state is None else new, y
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """What `nnx.view` calls.
+
+        Args:
+            deterministic: evaluation; None for no change.
+        """
+        self.deterministic = _flax.first(deterministic, self.deterministic)
+
+
+class LSTMCell(_Module, nnx.RNNCellBase):
+    """`lstm_jax.lstm_step` as a module: called on (state, x), it gives (state, y).
+
+    It is a body for `nnx.scan`, and stands in `nnx.RNN` for Flax's own cells. The state
+    is (h, c), where those carry (c, h).
+
+    Args:
+        input_size: I.
+        hidden_size: H.
+        rngs: draws the parameters from its stream "params".
+        params_init: in place of hidden_size and fields, a function of (key, input_size)
+            that gives parameters of any causal structure.
+        dtype: what x and the parameters are cast to; None for the promoted one.
+        **fields: as for `LSTM`, but for num_layers, bidirectional and merge.
+
+    Attributes:
+        weights: the parameters, with an `nnx.Param` for each array.
+        params: the parameters, of plain arrays.
+        dtype: as given.
+
+    Example:
+        >>> import jax.numpy as jnp, lstm_jax.nnx
+        >>> from flax import nnx
+        >>> rnn = nnx.RNN(lstm_jax.nnx.LSTMCell(3, 5, rngs=nnx.Rngs(0), peephole=True))
+        >>> rnn(jnp.ones((2, 7, 3), "float32")).shape
+        (2, 7, 5)
+
+    References:
+        As `lstm_jax.apply`.
+    """
+
+    def __init__(
+        self,
+        input_size: int | None,
+        hidden_size: int | None = None,
+        *,
+        rngs: nnx.Rngs | None,
+        params_init: Callable[..., Params] | None = None,
+        dtype: Any = None,
+        **fields: Any,
+    ) -> None:
+        self.weights = _stored(
+            _drawn(
+                lstm_jax.init_cell, rngs, input_size, hidden_size, params_init, fields
+            )
+        )
+        self.dtype = dtype
+
+    def __call__(self, state: State, x: Any) -> tuple[State, jax.Array]:
+        """One step.
+
+        Args:
+            state: h (*B, H or P) and c (*B, H), or what broadcasts to them; zeros if
+                None.
+            x: (*B, I) floating.
+
+        Returns:
+            The state after the step, in the containers and dtypes given, and y (*B, H
+            or P).
+
+        Raises:
+            ValueError: shapes that disagree.
+            TypeError: dtypes or kinds that disagree.
+            NotImplementedError: the parameters need the whole sequence.
+        """
+        new, y = _flax.step(self.params, state, x, None, self.dtype)
+        return _plain(new) if state is None else new, y
+
+    def initialize_carry(
+        self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None
+    ) -> State:
+        """The state with which `nnx.RNN` begins.
+
+        Args:
+            input_shape: (*B, I).
+            rngs: without effect; for `nnx.RNN`.
+            carry_init: must be None, for zeros.
+
+        Returns:
+            h (*B, H or P) and c (*B, H).
+
+        Raises:
+            NotImplementedError: carry_init is given.
+        """
+        if carry_init is not None:
+            raise NotImplementedError(
+                "initialize_carry: carry_init must be None; got "
+                f"{carry_init!r}. Pass nnx.RNN an initial_carry."
+            )
+        return _plain(lstm_jax.zero_state(self.params, input_shape[:-1], self.dtype))
+
+    @property
+    def num_feature_axes(self) -> int:
+        """One: x is (*B, I)."""
+        return 1
+
+
+def _drawn(
+    init: Any,
+    rngs: nnx.Rngs | None,
+    input_size: Any,
+    hidden_size: Any,
+    params_init: Any,
+    fields: dict[str, Any],
+) -> Params:
+    """Parameters drawn by `init` or `params_init`."""
+    if "param_dtype" in fields:
+        fields["dtype"] = fields.pop("param_dtype")
+    if hidden_size is not None:
+        fields = {"hidden_size": hidden_size, **fields}
+    key = None if rngs is None else rngs.params()
+    return _flax.draw(init, params_init, key, input_size, fields)
+
+
+def _key(source: Any) -> Any:
+    """A key of a random stream."""
+    if source is None:
+        raise ValueError(
+            "LSTM: rngs must be given, to the module or the call, where a regularizer "
+            "drops anything; got None. Pass deterministic=True for evaluation."
+        )
+    return source.dropout() if isinstance(source, nnx.Rngs) else source()
