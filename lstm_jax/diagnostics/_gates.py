@@ -1,0 +1,217 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""saturation and memory_horizon: what the gates of a network do on given data."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax import _checks
+from lstm_jax._apply import activations
+from lstm_jax._cell import result_dtype, wide
+from lstm_jax._params import Activations, Params, State
+from lstm_jax._scan import array, controls
+
+Mean = Callable[[jax.Array], jax.Array]  # (*B, T, H) -> (H,), over valid steps
+
+
+class Saturation(NamedTuple):
+    """Shares of one layer's gate values that lie near an end, unit by unit.
+
+    `below.mean(-1)` has the three gates' shares in the whole layer. An absent gate is 1
+    at every step. NaN where no step is valid.
+
+    Attributes:
+        below: (3, H) shares in [0, 1] below `low`; rows i, f, o.
+        above: (3, H) shares in [0, 1] above `high`; rows i, f, o.
+    """
+
+    below: Any
+    above: Any
+
+
+class MemoryHorizon(NamedTuple):
+    """How long one layer's units keep what is in them.
+
+    Attributes:
+        steps: (H,) infinite where the forget gate stays open, 0 where it closed fully
+            at any step, NaN where no step is valid.
+    """
+
+    steps: Any
+
+
+def _check(
+    call: str, params: Params, x: Any, state: State, lengths: Any, time_major: bool
+) -> None:
+    _checks.sequence(
+        call,
+        params,
+        x,
+        state,
+        lengths=lengths,
+        resets=None,
+        reset_state=None,
+        time_major=time_major,
+    )
+
+
+def _inside(
+    params: Params, x: Any, state: State, lengths: Any, time_major: bool
+) -> tuple[Any, Mean]:
+    """The activations, and what takes the mean over all valid steps of all rows."""
+    x = jnp.asarray(x, wide(result_dtype(params, x)))
+    given = dict(lengths=lengths, time_major=time_major)
+    inside = activations(params, x, state, **given)
+    valid = jnp.ones(x.shape[:-1], bool)
+    if lengths is not None:
+        steps = x.shape[0 if time_major else -2]
+        valid = controls(steps, lengths, None, None, False).valid
+        valid = valid if time_major else jnp.moveaxis(valid, 0, -1)
+
+    def mean(a: jax.Array) -> jax.Array:
+        a = a.astype(x.dtype)
+        return a.mean(range(a.ndim - 1), where=valid[..., None])
+
+    return inside, mean
+
+
+def _each(function: Callable[[Activations], Any], inside: Any) -> Any:
+    return jax.tree.map(function, inside, is_leaf=lambda a: isinstance(a, Activations))
+
+
+@partial(jax.jit, static_argnames=("time_major",))
+def _saturation(
+    params: Params,
+    x: Any,
+    state: State,
+    lengths: Any,
+    low: Any,
+    high: Any,
+    time_major: bool,
+) -> Any:
+    inside, mean = _inside(params, x, state, lengths, time_major)
+
+    def shares(a: Activations) -> Saturation:
+        gates = a.i, a.f, a.o
+        return Saturation(
+            jnp.stack([mean(gate < low) for gate in gates]),
+            jnp.stack([mean(gate > high) for gate in gates]),
+        )
+
+    return _each(shares, inside)
+
+
+def saturation(
+    params: Params,
+    x: Any,
+    state: State = None,
+    *,
+    lengths: Any = None,
+    time_major: bool = False,
+    low: float = 0.1,
+    high: float = 0.9,
+) -> Any:
+    """How often each gate is nearly closed, and how often it is nearly open.
+
+    Args:
+        params: as for `lstm_jax.apply`, of any structure.
+        x: as for `lstm_jax.apply`.
+        state: as for `lstm_jax.apply`.
+        lengths: as for `lstm_jax.apply`; padding does not count.
+        time_major: as for `lstm_jax.apply`.
+        low: a gate value below it is nearly closed.
+        high: a gate value above it is nearly open.
+
+    Returns:
+        A tree that mirrors params as the state does, with `Saturation` for each layer:
+        shares of all valid steps of all rows.
+
+    Raises:
+        ValueError: as `lstm_jax.apply`; low above high.
+        TypeError: as `lstm_jax.apply`.
+
+    Example:
+        >>> import jax, lstm_jax
+        >>> params = lstm_jax.init(jax.random.key(0), 3, 5)
+        >>> shares = saturation(params, jax.numpy.zeros((2, 7, 3)), low=0.4, high=0.6)
+        >>> shares[0].above.mean(-1).tolist()  # f by its bias of 1; i and o near 0.5
+        [0.0, 1.0, 0.0]
+
+    References:
+        Karpathy, Johnson, Li 2015, Visualizing and Understanding Recurrent Networks.
+    """
+    x, lengths = map(array, (x, lengths))
+    _check("saturation", params, x, state, lengths, time_major)
+    if not low <= high:
+        raise ValueError(
+            f"saturation: low must not be above high; got low={low}, high={high}."
+        )
+    return _saturation(params, x, state, lengths, low, high, time_major)
+
+
+@partial(jax.jit, static_argnames=("level", "time_major"))
+def _memory_horizon(
+    params: Params, x: Any, state: State, lengths: Any, level: float, time_major: bool
+) -> Any:
+    inside, mean = _inside(params, x, state, lengths, time_major)
+
+    def horizon(a: Activations) -> MemoryHorizon:
+        rate = mean(jnp.log(jnp.abs(a.f)))
+        return MemoryHorizon(jnp.where(rate >= 0, jnp.inf, math.log(level) / rate))
+
+    return _each(horizon, inside)
+
+
+def memory_horizon(
+    params: Params,
+    x: Any,
+    state: State = None,
+    *,
+    lengths: Any = None,
+    time_major: bool = False,
+    level: float = math.exp(-1),
+) -> Any:
+    """How many steps each unit's cell state stays, by its forget gate alone.
+
+    The cell path Π f_t over k steps is on average exp(k m), with m the mean of log f_t
+    over all valid steps of all rows. It falls to `level` after::
+
+        horizon = log(level) / m
+
+    Args:
+        params: as for `lstm_jax.apply`, of any structure.
+        x: as for `lstm_jax.apply`.
+        state: as for `lstm_jax.apply`.
+        lengths: as for `lstm_jax.apply`; padding does not count.
+        time_major: as for `lstm_jax.apply`.
+        level: what is left of a value when it is held to be forgotten; 0.5 gives the
+            half-life.
+
+    Returns:
+        A tree that mirrors params as the state does, with `MemoryHorizon` for each
+        layer.
+
+    Raises:
+        ValueError: as `lstm_jax.apply`; level outside (0, 1).
+        TypeError: as `lstm_jax.apply`.
+
+    Example:
+        >>> import jax, lstm_jax
+        >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5)
+        >>> horizon = memory_horizon(params, jax.numpy.zeros((2, 1, 3)))
+        >>> [round(float(k), 2) for k in horizon.steps]  # -1 / log σ(1)
+        [3.19, 3.19, 3.19, 3.19, 3.19]
+
+    References:
+        Gers, Schmidhuber, Cummins 2000, Learning to Forget. Tallec, Ollivier 2018, Can
+        Recurrent Neural Networks Warp Time?
+    """
+    x, lengths = map(array, (x, lengths))
+    _check("memory_horizon", params, x, state, lengths, time_major)
+    if not 0 < level < 1:
+        raise ValueError(f"memory_horizon: level must lie in (0, 1); got {level}.")
+    return _memory_horizon(params, x, state, lengths, level, time_major)
