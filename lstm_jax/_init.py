@@ -60,6 +60,14 @@ def _size(call: str, name: str, value: Any) -> int:
     return int(value)
 
 
+def _dtype(call: str, dtype: Any) -> jnp.dtype:
+    """A floating dtype as JAX has it; None for its default."""
+    dtype = jnp.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"{call}: dtype must be floating; got {dtype}.")
+    return dtype
+
+
 def init_cell(
     key: jax.Array,
     input_size: int,
@@ -107,9 +115,7 @@ def init_cell(
         ((3, 20), (5, 20), (20,))
     """
     call = "init_cell"
-    dtype = jnp.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"{call}: dtype must be floating; got {dtype}.")
+    dtype = _dtype(call, dtype)
     inputs = _size(call, "input_size", input_size)
     units = _size(call, "hidden_size", hidden_size)
     width = units

@@ -63,32 +63,36 @@ def _floating(a: Any) -> bool:
     return bool(jnp.issubdtype(jnp.asarray(a).dtype, jnp.floating))
 
 
+def _dice(key: Any) -> np.random.Generator:
+    """NumPy's: JAX would compile a program for every shape that is drawn."""
+    return np.random.default_rng(np.ravel(jax.random.key_data(key)))
+
+
 def _nudged(key: Any, tree: Any, scale: float) -> Any:
     """The floating leaves of a tree, moved a little; what is not floating stays."""
-    leaves, shape = jax.tree.flatten(tree)
-    moved = [
-        a + jnp.asarray(scale * jax.random.normal(k, a.shape), a.dtype)
-        if _floating(a)
-        else a
-        for k, a in zip(jax.random.split(key, len(leaves) or 1), leaves, strict=False)
-    ]
-    return jax.tree.unflatten(shape, moved)
+    dice = _dice(key)
+
+    def moved(a: Any) -> Any:
+        if not _floating(a):
+            return a
+        return a + jnp.asarray(scale * dice.standard_normal(a.shape), a.dtype)
+
+    return jax.tree.map(moved, tree)
 
 
 def _sequence(key: Any, x: Any, steps: int) -> Any:
     """More inputs of x's own domain: its rows in other places, drawn towards zero."""
+    dice = _dice(key)
 
-    def leaf(path: int, a: jax.Array) -> jax.Array:
+    def leaf(a: jax.Array) -> jax.Array:
         turned = jnp.stack([jnp.roll(a, t, axis=0) for t in range(steps)])
         if not _floating(a):
             return turned
-        own = jax.random.fold_in(key, path)
-        factors = jax.random.uniform(own, turned.shape, minval=0.5, maxval=1.0)
-        factors = factors.at[0].set(1.0)
-        return turned * factors.astype(a.dtype)
+        factors = dice.uniform(0.5, 1.0, turned.shape)
+        factors[0] = 1.0
+        return turned * jnp.asarray(factors, a.dtype)
 
-    leaves, shape = jax.tree.flatten(x)
-    return jax.tree.unflatten(shape, [leaf(k, a) for k, a in enumerate(leaves)])
+    return jax.tree.map(leaf, x)
 
 
 def _keeps_types(trial: _Trial) -> None:
@@ -209,24 +213,22 @@ def _slopes(trial: _Trial, derivative: Callable[..., Any]) -> None:
         rounding = min(float(jnp.finfo(flat[k].dtype).eps) for k in live)
         keys = jax.random.split(wide.key, 2)
 
+        out = jax.tree.leaves(wide.scan(*jax.tree.unflatten(shape, flat)))
+        out = [a for a in out if _floating(a)]
+        weights = _nudged(keys[0], [jnp.zeros_like(a) for a in out], 1.0)
+
         def total(values: list[Any]) -> jax.Array:
             full = list(flat)
             for k, value in zip(live, values, strict=True):
                 full[k] = value
             out = wide.scan(*jax.tree.unflatten(shape, full))
             leaves = [a for a in jax.tree.leaves(out) if _floating(a)]
-            terms = [
-                jnp.sum(a * jax.random.normal(k, a.shape).astype(a.dtype))
-                for k, a in zip(
-                    jax.random.split(keys[0], len(leaves)), leaves, strict=True
-                )
-            ]
+            terms = [jnp.sum(a * w) for a, w in zip(leaves, weights, strict=True)]
             return sum(terms[1:], start=terms[0])
 
         at = [flat[k] for k in live]
         total = jax.jit(total)
-        out = jax.tree.leaves(wide.scan(*jax.tree.unflatten(shape, flat)))
-        scale = sum(float(jnp.sum(jnp.abs(a))) for a in out if _floating(a))
+        scale = sum(float(jnp.sum(jnp.abs(a))) for a in out)
         noise = 8 * rounding * scale / moves[0]  # of a difference of two rounded sums
         # One direction for each of parameters, state and inputs, and all together.
         sizes = [len(jax.tree.leaves(t)) for t in (wide.params, wide.state, wide.xs)]
