@@ -121,7 +121,8 @@ def test_a_batch_without_a_step(loss: Any, rows: int, steps: int) -> None:
     z = jnp.full((rows, steps, F), jnp.nan)
     y = jnp.zeros((rows, steps), int) if loss in CLASSES else z
     lengths = jnp.zeros(rows, int)
-    value, gradient = jax.value_and_grad(lambda z: loss(z, y, lengths).value)(z)
+    run = jax.jit(jax.value_and_grad(lambda z: loss(z, y, lengths).value))
+    value, gradient = run(z)
     assert value == 0
     assert_close(gradient, jnp.zeros(z.shape), FLOAT64)
 
@@ -139,8 +140,12 @@ def test_a_step_of_weight_0_is_left_out() -> None:
     z = np.random.default_rng(3).normal(size=(2, T, F))
     z[0, 1] = np.nan
     y = np.array([[0, -1, 2, 1, 0], [1, 1, -1, -1, 2]])
-    loss = partial(softmax_cross_entropy_with_integer_labels, labels=y, weights=y >= 0)
-    value, gradient = jax.value_and_grad(lambda z: loss(z).value)(jnp.asarray(z))
+
+    def value_of(z: Any) -> Any:
+        loss = softmax_cross_entropy_with_integer_labels(z, y, weights=y >= 0)
+        return loss.value
+
+    value, gradient = map(np.asarray, jax.jit(jax.value_and_grad(value_of))(z))
     steps = [softmax_row(z[b, t], y[b, t]) for b, t in np.argwhere(y >= 0)]
     assert_close(value, np.mean([value for value, _ in steps]), FLOAT64)
     assert_close(gradient[y >= 0], np.array([g for _, g in steps]) / 7, FLOAT64)
@@ -157,7 +162,7 @@ def test_the_derivative_along_the_weights() -> None:
     valid = np.asarray(sequence_mask(LENGTHS, T))
     count, average = weights[valid].sum(), mean(weights)
     slope = np.where(valid, values, average) - average
-    assert_close(jax.grad(mean)(jnp.asarray(weights)), slope / count, FLOAT64)
+    assert_close(jax.jit(jax.grad(mean))(weights), slope / count, FLOAT64)
 
 
 def test_a_loss_of_ones_own() -> None:
@@ -173,9 +178,10 @@ def test_a_loss_of_ones_own() -> None:
         return (np.sinh(z) * z).sum(), np.cosh(z) * z + np.sinh(z)
 
     total, count, slope = expected(row, z, z)
-    value, gradient = jax.value_and_grad(own)(jnp.asarray(z), True)
+    run = jax.jit(jax.value_and_grad(own), static_argnums=1)
+    value, gradient = run(z, True)
     assert_close((value, gradient), (total / count, slope), FLOAT64)
-    assert np.isnan(jax.grad(own)(jnp.asarray(z), False)).any()  # why it is there
+    assert np.isnan(run(z, False)[1]).any()  # why it is there
 
 
 def test_windows_add_up() -> None:
@@ -227,15 +233,26 @@ def test_batches_add_up() -> None:
     assert Mean().value == 0
 
 
+def test_the_value_of_no_steps_has_no_slope() -> None:
+    """Whatever the total depends on; with steps it is one over their number."""
+    slope = jax.jit(jax.grad(lambda total, count: Mean(total, count).value))
+    assert slope(3.0, 0.0) == 0
+    assert slope(3.0, 4.0) == 0.25
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
 def test_sums_have_32_bits_at_least(dtype: Any) -> None:
     """300 steps of 1 are 300, which bfloat16 has not; and the loss is in 32 bits."""
     z = jnp.asarray(np.random.default_rng(6).normal(size=(300, F)), dtype)
     y = np.arange(300) % F
-    loss = softmax_cross_entropy_with_integer_labels(z, y.astype(np.uint8))
-    assert loss.total.dtype == loss.count.dtype == loss.value.dtype == jnp.float32
-    assert loss.count == 300
-    steps = [softmax_row(np.asarray(a, float), b)[0] for a, b in zip(z, y, strict=True)]
+    loss = jax.jit(softmax_cross_entropy_with_integer_labels)(z, y.astype(np.uint8))
+    ones = masked_mean(jnp.ones(300, dtype))
+    for mean in (loss, ones):
+        assert mean.total.dtype == mean.count.dtype == mean.value.dtype == jnp.float32
+        assert mean.count == 300
+    assert ones.total == 300
+    rows = zip(np.asarray(z, float), y, strict=True)
+    steps = [softmax_row(*row)[0] for row in rows]
     assert_close(loss.value, np.mean(steps), 1e-6)
 
 
