@@ -350,7 +350,7 @@ def test_the_dtype_of_computation() -> None:
         jax.grad(lambda v: module.apply(v, X)[0].sum().astype("float32")), variables
     )
     assert {a.dtype for a in jax.tree.leaves(grads)} == {jnp.dtype("float32")}
-    with pytest.raises(TypeError, match="x must be floating"):
+    with pytest.raises(TypeError, match="x must have a floating dtype"):
         module.apply(variables, jnp.ones(X.shape, int))
 
 
@@ -369,7 +369,7 @@ def test_what_does_not_fit_is_refused() -> None:
         LSTM(HIDDEN).init(KEY, jnp.float32(1))
     with pytest.raises(ValueError, match=r"params_init .*; got peephole, hid"):
         LSTM(HIDDEN, peephole=True, params_init=lambda *_: TWO).init(KEY, X)
-    with pytest.raises(ValueError, match=r"init: hidden_size must be .*; got None"):
+    with pytest.raises(ValueError, match=r"hidden_size must be .*; got None"):
         LSTM().init(KEY, X)
     with pytest.raises(ValueError, match="pack: state must mirror params"):
         pack(TWO, states(TWO))
