@@ -6,13 +6,13 @@ lengths of any size from 1, and holds its weights itself: a file is whole, and a
 20 kB larger than they are. Weights of 2 GB or more do not fit into one; `export` can
 make them an argument. Where it is served::
 
-    program = jax.export.deserialize(bytearray(open("step.jax", "rb").read()))
+    program = jax.export.deserialize(bytearray(Path("step.jax").read_bytes()))
     step = jax.jit(program.call)
     state = jax.device_put(state, jax.devices()[0])  # else the second call compiles too
     y, state = step(x, state)
 
-JAX reads programs that are up to six months older than itself. Load only what you trust:
-a program may call whatever is in jaxlib.
+JAX reads programs that are up to six months older than itself. Load only what you
+trust: a program may call whatever is in jaxlib.
 """
 
 import contextlib
@@ -80,28 +80,8 @@ def _without_paths() -> Iterator[None]:
         jax.config.update(name, before)
 
 
-def _specs(call: str, args: Any) -> None:
-    for path, leaf in jax.tree_util.tree_leaves_with_path(args):
-        if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
-            raise TypeError(
-                f"{call}: args{jax.tree_util.keystr(path)} must be an array or a "
-                f"jax.ShapeDtypeStruct; got {type(leaf).__name__}."
-            )
-
-
-def _platforms(call: str, platforms: Any) -> None:
-    fine = isinstance(platforms, tuple | list) and platforms
-    if platforms is not None and not (fine and set(platforms) <= set(PLATFORMS)):
-        raise ValueError(
-            f"{call}: platforms must be None or a tuple of {', '.join(PLATFORMS)}; got "
-            f"{platforms!r}."
-        )
-
-
 def export(
-    function: Callable[..., Any],
-    *args: Any,
-    platforms: Sequence[str] | None = None,
+    function: Callable[..., Any], *args: Any, platforms: Sequence[str] | None = None
 ) -> Exported:
     """Exports any function: an LSTM between an embedding and a head, say.
 
@@ -149,8 +129,18 @@ def export(
 
 
 def _export(call: str, function: Any, args: Any, platforms: Any) -> Exported:
-    _platforms(call, platforms)
-    _specs(call, args)
+    known = isinstance(platforms, tuple | list) and set(platforms) <= set(PLATFORMS)
+    if platforms is not None and not (known and platforms):
+        raise ValueError(
+            f"{call}: platforms must be None or a tuple of {', '.join(PLATFORMS)}; got "
+            f"{platforms!r}."
+        )
+    for path, leaf in jax.tree_util.tree_leaves_with_path(args):
+        if not (hasattr(leaf, "shape") and hasattr(leaf, "dtype")):
+            raise TypeError(
+                f"{call}: args{jax.tree_util.keystr(path)} must be an array or a "
+                f"jax.ShapeDtypeStruct; got {type(leaf).__name__}."
+            )
     inside = jax.tree.structure(args)
 
     def program(*args: Any) -> Any:
@@ -160,10 +150,8 @@ def _export(call: str, function: Any, args: Any, platforms: Any) -> Exported:
         return export_jitted(jax.jit(program), platforms=platforms)(*plain(args))
 
 
-def _network(
-    call: str, params: Any, dtype: Any, causal: bool
-) -> tuple[tuple[Any, Any], jax.ShapeDtypeStruct, State]:
-    """Symbolic sizes (b, t); the types of one step's input and of the state."""
+def _types(call: str, params: Any, dtype: Any, causal: bool) -> tuple[Any, ...]:
+    """The types of x (b, t, I), of lengths (b,) and of the state, b and t symbolic."""
     size, _ = _checks.parameters(call, params, causal)
     dtype = result_dtype(params) if dtype is None else jnp.dtype(dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
@@ -172,16 +160,14 @@ def _network(
     b, t = symbolic_shape("b, t")
     rows: Any = (b,)
     state = jax.eval_shape(lambda: zero_state(params, rows, dtype))
-    return (b, t), jax.ShapeDtypeStruct((b, size), dtype), state
+    x = jax.ShapeDtypeStruct((b, t, size), dtype)
+    return x, jax.ShapeDtypeStruct((b,), jnp.int32), state
 
 
 def export_step(
-    params: Params,
-    *,
-    dtype: Any = None,
-    platforms: Sequence[str] | None = None,
+    params: Params, *, dtype: Any = None, platforms: Sequence[str] | None = None
 ) -> Exported:
-    """Exports one step of a network, for streams that arrive bit by bit.
+    """Exports one step of a network, for streams that arrive step by step.
 
     The program, for any B from 1::
 
@@ -212,18 +198,15 @@ def export_step(
         >>> y, (h, c) = program.call(jnp.ones((2, 3), "float32"), state)
         >>> y.shape, c.shape
         ((2, 5), (2, 5))
-
-    References:
-        As `export`.
     """
-    call = "export_step"
-    _, x, state = _network(call, params, dtype, causal=True)
+    x, _, state = _types("export_step", params, dtype, causal=True)
+    x_t = jax.ShapeDtypeStruct((x.shape[0], x.shape[-1]), x.dtype)
 
     def step(x: Any, state: State) -> tuple[Any, State]:
         state, y = lstm_step(params, state, x)
         return y, state
 
-    return _export(call, step, (x, state), platforms)
+    return _export("export_step", step, (x_t, state), platforms)
 
 
 def export_sequence(
@@ -244,8 +227,7 @@ def export_sequence(
 
     Args:
         params: parameters of any kind; part of the program.
-        dtype: of x and h, floating; None for the parameters'. c is float32 where that
-            has 16 bits.
+        dtype: as for `export_step`.
         platforms: as for `export`.
         implementation: as for `apply`; None for `Scan()`, as sizes have no numbers.
             `Scan(window=8)` is faster on a CPU where B and T are large.
@@ -254,8 +236,8 @@ def export_sequence(
         A `jax.export.Exported`: `.call` runs it, `save` writes it.
 
     Raises:
-        ValueError: params that contradict themselves; platforms that are not known.
-        TypeError: dtypes or kinds that disagree.
+        ValueError: as `export_step`.
+        TypeError: as `export_step`.
         NotImplementedError: the implementation cannot run this without numbers.
 
     Example:
@@ -266,19 +248,13 @@ def export_sequence(
         >>> x, lengths = jnp.ones((2, 7, 3), "float32"), jnp.array([7, 4], "int32")
         >>> program.call(x, lengths, state)[0].shape
         (2, 7, 5)
-
-    References:
-        As `export`.
     """
-    call = "export_sequence"
-    (b, t), x_t, state = _network(call, params, dtype, causal=False)
-    x = jax.ShapeDtypeStruct((b, t, x_t.shape[-1]), x_t.dtype)
-    lengths = jax.ShapeDtypeStruct((b,), jnp.int32)
+    specs = _types("export_sequence", params, dtype, causal=False)
 
     def sequence(x: Any, lengths: Any, state: State) -> tuple[Any, State]:
         return apply(params, x, state, lengths=lengths, implementation=implementation)
 
-    return _export(call, sequence, (x, lengths, state), platforms)
+    return _export("export_sequence", sequence, specs, platforms)
 
 
 def save(path: str | os.PathLike[str], program: Exported) -> None:
