@@ -45,7 +45,7 @@ SWAPPED = 2e-6  # the bound that the README names
 class Tagger(nn.Module):
     """A model of a user's, who changes one line of it."""
 
-    rnn: Callable[[jax.Array], jax.Array]
+    rnn: Callable[[jax.Array], Any]
 
     @nn.compact
     def __call__(self, tokens: jax.Array) -> jax.Array:
@@ -342,7 +342,8 @@ def test_the_dtype_of_computation() -> None:
     half = partial(jax.tree.map, lambda a: a.astype(jnp.bfloat16))
     params, start = module.unpack(variables), variables["params"]["state"]["layers_0"]
     start = (start["h"].astype(jnp.bfloat16), start["c"])
-    y, ((h, c),) = module.apply(variables, X)
+    out: Any = module.apply(variables, X)
+    y, ((h, c),) = out
     expected, (state,) = lstm_jax.apply(half(params), half(X), (start,))
     assert_same((y, (h, c)), (expected, tuple(state)))
     assert (y.dtype, h.dtype, c.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32)

@@ -79,7 +79,7 @@ def test_it_stands_where_an_rnn_stood() -> None:
         after, again = grad(model)
         np.testing.assert_allclose(again, y, rtol=0, atol=SWAPPED)
         nnx.update(model, after)
-        inner = swapped.cell if isinstance(swapped, nnx.RNN) else swapped.layers[0]
+        inner: Any = swapped.cell if isinstance(swapped, nnx.RNN) else swapped.layers[0]
         assert_close(inner.params, from_nnx(rnn), 5e-6)
         assert_close(after["embed"], before["embed"], 5e-6)
 
@@ -89,7 +89,7 @@ def test_init_reaches_every_field() -> None:
         fields = {name: value for name, value in FIELDS.items() if name != left}
         module = LSTM(INPUTS, HIDDEN, rngs=nnx.Rngs(0), **fields)
         fields["dtype"] = fields.pop("param_dtype")
-        expected = lstm_jax.init(KEY, INPUTS, HIDDEN, **fields)
+        expected: Any = lstm_jax.init(KEY, INPUTS, HIDDEN, **fields)
         assert_same(module.params, expected)  # options and eps included
     rngs = nnx.Rngs(params=7)
     expected = lstm_jax.init_cell(rngs.params(), INPUTS, HIDDEN, dtype=jnp.float32)

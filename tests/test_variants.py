@@ -18,7 +18,7 @@ from tests.compare import FLOAT64, assert_close
 T, B, I, H = 5, 3, 3, 4  # noqa: E741
 KEY = jax.random.key(0)
 LENGTHS = np.array([T, 0, 3])
-OWN = {
+OWN: dict[str, dict[str, Any]] = {
     "FGR": {},
     "LSTM1997": {"blocks": 2, "truncated": False},
     "GRU": {},
