@@ -17,6 +17,7 @@ import pytest
 import lstm_jax
 from lstm_jax import training
 from lstm_jax.testing import reference
+from lstm_jax.training import _fit
 from tests import training_run
 from tests.training_run import batches, start
 
@@ -278,8 +279,17 @@ def test_not_a_number_stops_the_run(tmp_path: Path, target: str, path: str) -> N
     assert checkpoints.steps()[-1] == 6
     last = json.loads(log.path.read_text().splitlines()[-1])
     assert last["step"] == 9 and last["diverged"] == path
-    with pytest.raises(training.Diverged, match=r"step 0; .*there is none"):
+    # Clipping makes every parameter NaN then; the gradient says where it came from.
+    with pytest.raises(training.Diverged, match=r"step 0; .*there is none") as caught:
         fit(poisoned(0, target, float("nan")), steps=3)
+    assert caught.value.groups == [path]
+    # A newer checkpoint that is not whole is not the last good one.
+    (checkpoints.path(6) / "about" / "metadata").write_text("x")
+    with (
+        pytest.warns(UserWarning, match="00000006 is not whole"),
+        pytest.raises(training.Diverged, match="00000003"),
+    ):
+        fit(poisoned(4, target, 1e38), steps=12, checkpoints=checkpoints)
 
 
 def test_a_loss_too_large_stops_the_run() -> None:
@@ -320,6 +330,25 @@ def test_batches_of_several_shapes_run_step_by_step() -> None:
         params = optax.apply_updates(expected.params, updates)
         expected = expected.replace(params=params, opt_state=opt_state, carry=carry)
     chex.assert_trees_all_close(state.params, expected.params, atol=1e-6)
+
+
+def test_the_log_s_own_names_and_means() -> None:
+    """Names that a metric may not have; 16-bit numbers are not added up in 16 bits."""
+    ones = np.ones(500, jnp.bfloat16)
+    outcomes = training.Outcome(
+        3 * ones, {"a": 5 * ones, "b": training.Mean(ones, 2 * ones)}, {}, {}
+    )
+    expected = {"loss": 3.0, "gradient_norm": 0.0, "a": 5.0, "b": 0.5}
+    assert _fit.summary(outcomes) == expected
+    with pytest.raises(ValueError, match="no metric may have the name step"):
+        _fit.summary(outcomes._replace(metrics={"step": ones}))
+
+
+def test_an_end_that_is_past_is_an_error() -> None:
+    step = training.train_step(training_run.loss)
+    state = start().replace(step=jnp.int32(6))
+    with pytest.raises(ValueError, match=r"steps must be at least 6, .*; got 4"):
+        training.fit(step, state, training.cycle(batches()), steps=4)
 
 
 def test_flax_s_apply_fn_is_not_there() -> None:

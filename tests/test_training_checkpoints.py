@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """A run that is killed ends as if it had not been; what is not whole is noticed."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -199,7 +200,76 @@ def test_another_run_s_checkpoint_is_an_error_not_passed_over(tmp_path: Path) ->
     refuse("key .*absent", saved.replace(key=None))
 
 
+def test_numbers_of_numpy_and_python_go_on(tmp_path: Path) -> None:
+    """What jit makes of them is saved, and found again by the next start."""
+
+    def loss(params: Any, carry: Any, x: Any, key: Any) -> Any:
+        return params["w"].sum() * params["s"] * x, (carry + 1, ())
+
+    def run(steps: int, name: str) -> Any:
+        params = {"w": np.ones(3), "s": 1.5}
+        made = training.create(params, optax.sgd(0.1), carry=np.zeros((0, 2)))
+        checkpoints = training.Checkpoints(tmp_path / name)
+        kept = dict(steps=steps, every=2, checkpoints=checkpoints)
+        return training.fit(training.train_step(loss), made, np.float32, **kept)
+
+    with jax.enable_x64(False):
+        run(2, "twice")
+        assert same(run(4, "twice"), run(4, "once"))
+
+
+def test_a_step_over_several_devices_goes_on(tmp_path: Path) -> None:
+    """An array that nobody placed comes back as free to move as it was."""
+    auto = (jax.sharding.AxisType.Auto,)
+    mesh = jax.make_mesh((4,), ("data",), axis_types=auto, devices=jax.devices()[:4])
+    rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+
+    def loss(params: Any, carry: Any, x: Any, key: Any) -> Any:
+        x = jax.lax.with_sharding_constraint(x, rows)
+        return jnp.mean((x @ params) ** 2), (carry, ())
+
+    def run(steps: int, name: str) -> Any:
+        made = training.create(np.ones((3, 2), np.float32), optax.sgd(0.1))
+        batch = np.arange(24, dtype=np.float32).reshape(8, 3) / 9
+        checkpoints = training.Checkpoints(tmp_path / name)
+        kept = dict(steps=steps, every=2, checkpoints=checkpoints)
+        return training.fit(training.train_step(loss), made, lambda s: batch, **kept)
+
+    run(2, "twice")
+    assert same(run(4, "twice"), run(4, "once"))
+
+
+def test_shapes_alone_will_do(tmp_path: Path) -> None:
+    checkpoints = training.Checkpoints(tmp_path, config={2: "a", 10: "b"})
+    saved = state()
+    checkpoints.save(saved)
+    read = checkpoints.restore(jax.eval_shape(lambda: saved))
+    assert read is not None and same(read.state, saved)
+
+
+def test_two_leaves_of_one_path_are_an_error(tmp_path: Path) -> None:
+    params = {"a/b": jnp.ones(2), "a": {"b": jnp.ones(3)}}
+    with pytest.raises(ValueError, match="two leaves have the path params/a/b"):
+        training.Checkpoints(tmp_path).save(training.create(params, optax.sgd(0.1)))
+
+
+def test_a_machine_in_need_says_nothing_of_a_file(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    checkpoints = training.Checkpoints(tmp_path)
+    checkpoints.save(state())
+
+    def full(*a: Any, **k: Any) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(checkpoints._checkpointer, "restore", full)
+    with pytest.raises(OSError, match="too many open files"):
+        checkpoints.restore(state())
+
+
 def test_without_orbax_the_extra_is_named(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
     with pytest.raises(ModuleNotFoundError, match=r"lstm_jax\[training\]"):
         training.Checkpoints(tmp_path).save(state())
+    with pytest.raises(ModuleNotFoundError, match=r"lstm_jax\[training\]"):
+        training.Checkpoints(tmp_path).restore(state())

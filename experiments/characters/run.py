@@ -17,7 +17,7 @@ from rich.progress import Progress
 import lstm_jax
 from experiments import data
 from experiments._figure import BLUE, GREY, label, saved
-from experiments._results import table
+from experiments._results import table, versions
 from lstm_jax import Regularizer, training
 
 
@@ -183,9 +183,10 @@ def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
     cut = len(codes) * 9 // 10
     with jax.enable_x64(False):
         batches = training.windows(pairs(codes[:cut]), settings.lanes, settings.window)
-        checkpoints = training.Checkpoints(
-            folder / "checkpoints", config=dataclasses.asdict(settings)
-        )
+        # What other code has left is not gone on with.
+        source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        made_by = dataclasses.asdict(settings) | versions() | {"source": source}
+        checkpoints = training.Checkpoints(folder / "checkpoints", config=made_by)
         log = training.Log(folder, progress=progress)
         state = training.fit(
             training.train_step(partial(loss, Regularizer(dropout=settings.dropout))),
@@ -202,6 +203,7 @@ def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
         newline = int(np.flatnonzero(alphabet == "\n")[0])
         drawn = sample(network, newline, settings.sample, key)
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
+    steps = [line["step"] for line in lines]
     return {
         "held_out_bits": float(nats.bits),
         "held_out_characters": int(nats.count),
@@ -209,10 +211,11 @@ def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
         "parameters": sum(a.size for a in jax.tree.leaves(network)),
         "parameters_sha256": digest(network),
         "sample": "".join(alphabet[drawn]),
-        "step": [line["step"] for line in lines],
+        "step": steps,
         "train_nats": [line["nats"] for line in lines],
         "training_seconds": sum(
-            settings.every / line["steps_per_second"] for line in lines
+            taken / line["steps_per_second"]
+            for taken, line in zip(np.diff([0, *steps]).tolist(), lines, strict=True)
         ),
     }
 

@@ -8,6 +8,7 @@ each, and the SHA-256 of all that.
 """
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import json
@@ -26,6 +27,8 @@ from lstm_jax._params import Bidirectional, LSTMParams, Residual, Reverse, Stack
 from lstm_jax.training._steps import TrainState
 
 NETWORKS = LSTMParams, Stack, Bidirectional, Reverse, Residual
+# Errors of a machine in need, which say nothing about a file.
+IN_NEED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
 NEEDS = 'checkpoints need orbax-checkpoint: pip install "lstm_jax[training]"'
 
 
@@ -55,10 +58,13 @@ def is_key(leaf: Any) -> bool:
 def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> dict[str, Any]:
     """Every leaf by its path, as "params/layers/0/w_x"."""
     flat, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in flat
-    }
+    named: dict[str, Any] = {}
+    for path, leaf in flat:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if name in named:
+            raise ValueError(f"training: two leaves have the path {name}.")
+        named[name] = leaf
+    return named
 
 
 def _kind(leaf: Any) -> dict[str, Any]:
@@ -95,14 +101,18 @@ def _target(leaf: Any) -> jax.ShapeDtypeStruct:
         data = jax.eval_shape(jax.random.key_data, leaf)
         return jax.ShapeDtypeStruct(data.shape, data.dtype)
     kind = np.asarray(leaf) if not hasattr(leaf, "dtype") else leaf
-    sharding = getattr(leaf, "sharding", None)
+    # An array that nobody placed must not be bound to its device: a step over several
+    # devices would refuse it.
+    chosen = getattr(leaf, "committed", True)
+    sharding = getattr(leaf, "sharding", None) if chosen else None
     return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=sharding)
 
 
 def _like(array: Any, leaf: Any) -> jax.Array:
     array = jnp.asarray(array)
     if is_key(leaf):
-        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+        impl = jax.random.key_impl(jnp.zeros((), leaf.dtype))
+        return jax.random.wrap_key_data(array, impl=impl)
     return array
 
 
@@ -144,10 +154,12 @@ class Checkpoints:
     config: Any = None
 
     def __post_init__(self) -> None:
-        """Checks `keep`; Orbax wants the folder's absolute path."""
+        """Checks `keep`; Orbax wants an absolute path, and JSON strings as keys."""
         if self.keep < 2:
             raise ValueError(f"Checkpoints: keep must be at least 2; got {self.keep}.")
         object.__setattr__(self, "folder", Path(self.folder).absolute())
+        plain = json.loads(json.dumps(self.config, allow_nan=False))
+        object.__setattr__(self, "config", plain)
 
     def steps(self) -> list[int]:
         """Steps of which there is a checkpoint, whole or not, in ascending order."""
@@ -194,7 +206,11 @@ class Checkpoints:
         self._checkpointer.save(
             self.path(step),
             args=ocp.args.Composite(
-                arrays=ocp.args.StandardSave(arrays), about=ocp.args.JsonSave(about)
+                # Orbax has no arrays of size zero; `about` says all there is of them.
+                arrays=ocp.args.StandardSave(
+                    {n: a for n, a in arrays.items() if a.size}
+                ),
+                about=ocp.args.JsonSave(about),
             ),
             force=True,
         )
@@ -218,6 +234,7 @@ class Checkpoints:
             ValueError: the checkpoint is of another architecture, optimiser or
                 `config`; or there are checkpoints, but none is whole.
         """
+        _orbax()  # missing, it is better missed now than after hours
         refused: dict[int, str] = {}
         for step in reversed(self.steps()):
             try:
@@ -235,7 +252,7 @@ class Checkpoints:
             reasons = "; ".join(f"{step}: {why}" for step, why in refused.items())
             raise ValueError(
                 f"Checkpoints.restore: no checkpoint in {self.folder} is whole "
-                f"({reasons}). Delete the folder to start again."
+                f"({reasons}). Name another folder to start again."
             )
         return None
 
@@ -256,7 +273,11 @@ class Checkpoints:
         wanted = paths(like)
         self._compare(about, like, wanted)
         targets = {name: _target(leaf) for name, leaf in wanted.items()}
-        arrays = self._item(step, arrays=args.StandardRestore(targets))
+        empty = {
+            n: jnp.zeros(a.shape, a.dtype) for n, a in targets.items() if not a.size
+        }
+        targets = {n: a for n, a in targets.items() if n not in empty}
+        arrays = empty | self._item(step, arrays=args.StandardRestore(targets))
         for name, array in arrays.items():
             if _digest(np.asarray(array)) != about["leaves"][name]["sha256"]:
                 raise NotWhole(f"leaf {name} differs from its SHA-256")
@@ -269,16 +290,21 @@ class Checkpoints:
         composite = _orbax().args.Composite(**{name: wanted})
         try:
             return self._checkpointer.restore(self.path(step), args=composite)[name]
+        except (MemoryError, jax.errors.JaxRuntimeError):
+            raise
         except Exception as error:  # Orbax and TensorStore raise many kinds
+            if isinstance(error, OSError) and error.errno in IN_NEED:
+                raise
             first = str(error).strip().partition("\n")[0]
             raise NotWhole(f"{name}: {type(error).__name__}: {first}") from error
 
     def _compare(self, about: Any, like: TrainState, wanted: dict[str, Any]) -> None:
         """A whole checkpoint of something else is an error, never passed over."""
         call = f"Checkpoints.restore: checkpoint {about['step']}"
-        given = json.loads(json.dumps(self.config))
-        if about["config"] != given:
-            raise ValueError(f"{call} is of config {about['config']}; got {given}.")
+        if about["config"] != self.config:
+            raise ValueError(
+                f"{call} is of config {about['config']}; got {self.config}."
+            )
         own = _networks(like.params)
         for name in about["networks"].keys() & own.keys():
             check_config(own[name], about["networks"][name])

@@ -19,9 +19,9 @@ class Diverged(FloatingPointError):
 
     Attributes:
         step: the number of the first step, from 0, that went wrong.
-        groups: paths of the parameters concerned: those that are not finite after the
-            step, or else whose gradient is not; or else the one whose gradient is
-            largest, measured by its own norm.
+        groups: paths of the parameters concerned: those whose gradient is not finite,
+            or else that are not finite after the step; or else the one whose gradient
+            is largest, measured by its own norm.
         checkpoint: where the last good state is, or None.
     """
 
@@ -35,6 +35,10 @@ class Diverged(FloatingPointError):
             f"fit: loss {loss:.4g} at step {step}; parameters concerned: {listed}; "
             f"last good checkpoint: {kept}."
         )
+
+
+# What a line of the log says whatever the metrics are.
+RESERVED = {"step", "loss", "gradient_norm", "steps_per_second", "diverged"}
 
 
 def fit(
@@ -73,7 +77,8 @@ def fit(
     Raises:
         Diverged: a loss, gradient or parameter is not finite, or the loss exceeds
             `max_loss`; nothing of that stretch is saved.
-        ValueError: the checkpoints are of another run, or none is whole.
+        ValueError: the checkpoints are of another run, of a later step, or none is
+            whole; a metric has a name that the log has for itself.
 
     Example:
         >>> import jax, jax.numpy as jnp, lstm_jax, optax
@@ -88,11 +93,17 @@ def fit(
         >>> int(training.fit(step, state, batch, steps=10, every=4).step)
         10
     """
+    last = None
     if checkpoints is not None:
         restored = checkpoints.restore(state)
-        state = state if restored is None else restored.state
+        if restored is not None:
+            state, last = restored.state, checkpoints.path(restored.step)
     advance = _Advance(step)
     at = int(state.step)
+    if at > steps:
+        raise ValueError(
+            f"fit: steps must be at least {at}, where the state is; got {steps}."
+        )
     if log is not None:
         log.begin(at, steps)
     try:
@@ -106,7 +117,6 @@ def fit(
             wrong = _wrong(outcomes, max_loss)
             if wrong is not None:
                 where, groups = wrong
-                last = _last(checkpoints)
                 if log is not None:
                     log.write(end, line | {"diverged": ", ".join(groups)})
                 raise Diverged(at + where, outcomes.loss[where], groups, last)
@@ -114,6 +124,7 @@ def fit(
                 log.write(end, line)
             if checkpoints is not None:
                 checkpoints.save(state)
+                last = checkpoints.path(end)
             at = end
     finally:
         if log is not None:
@@ -144,16 +155,27 @@ class _Advance:
 def summary(outcomes: Outcome) -> dict[str, float]:
     """Means over the steps of a stretch, by name."""
     norm = np.sqrt(sum(np.square(a) for a in jax.tree.leaves(outcomes.gradient)))
-    values = {"loss": outcomes.loss.mean(), "gradient_norm": np.mean(norm)}
+    values = {"loss": _mean(outcomes.loss), "gradient_norm": _mean(norm)}
     means, _ = jax.tree_util.tree_flatten_with_path(
         outcomes.metrics, is_leaf=lambda m: isinstance(m, Mean)
     )
     for path, metric in means:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if name in RESERVED:
+            raise ValueError(f"fit: no metric may have the name {name}.")
         if isinstance(metric, Mean):
-            metric = Mean(metric.total.sum(), metric.count.sum()).value
-        values[name] = np.mean(metric)
-    return {name: float(value) for name, value in values.items()}
+            total, count = (
+                np.sum(a, dtype=np.float64) for a in (metric.total, metric.count)
+            )
+            values[name] = float(total / count) if count else 0.0
+        else:
+            values[name] = _mean(metric)
+    return values
+
+
+def _mean(a: Any) -> float:
+    """In float64: NumPy would add up 16-bit numbers in 16 bits."""
+    return float(np.mean(np.asarray(a, np.float64)))
 
 
 def _wrong(outcomes: Outcome, max_loss: float | None) -> tuple[int, list[str]] | None:
@@ -167,15 +189,9 @@ def _wrong(outcomes: Outcome, max_loss: float | None) -> tuple[int, list[str]] |
     if not bad.any():
         return None
     at = int(bad.argmax())
-    for norms in (params, gradient):
+    for norms in (gradient, params):
         groups = [name for name, norm in norms.items() if not np.isfinite(norm[at])]
         if groups:
             return at, groups
     ratios = {n: gradient[n][at] / (params[n][at] + 1e-30) for n in gradient}
     return at, [max(ratios, key=ratios.__getitem__)]
-
-
-def _last(checkpoints: Checkpoints | None) -> Any:
-    if checkpoints is None or not checkpoints.steps():
-        return None
-    return checkpoints.path(checkpoints.steps()[-1])

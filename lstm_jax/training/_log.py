@@ -93,7 +93,7 @@ class Log:
         """
         fit = {name: _fit(value) for name, value in values.items()}
         with self.path.open("a") as file:
-            file.write(json.dumps({"step": step} | fit) + "\n")
+            file.write(json.dumps({"step": step} | fit | {"step": step}) + "\n")
         numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
         if self._events is not None:
             for name, value in numbers.items():

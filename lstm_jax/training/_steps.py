@@ -73,6 +73,8 @@ def create(params: Any, tx: Any, *, carry: Any = None, key: Any = None) -> Train
         >>> int(create(params, tx).step)
         0
     """
+    # What jit would make of NumPy's and Python's numbers is what a checkpoint has.
+    params, carry = jax.tree.map(jnp.asarray, (params, carry))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         apply_fn=_unused,
