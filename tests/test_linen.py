@@ -61,24 +61,34 @@ AFTER = {
 }
 
 
+TOKENS = jnp.asarray(np.random.default_rng(0).integers(0, 11, (3, 7)))
+
+
+def loss_and_output(model: Any, params: Any) -> Any:
+    y = model.apply({"params": params}, TOKENS)
+    return weighted(y) / y.size, y
+
+
+grad = jax.jit(jax.grad(loss_and_output, argnums=1, has_aux=True), static_argnums=0)
+
+
+@pytest.fixture(scope="module")
+def before() -> Any:
+    """Parameters off their start, their gradients and the output, of Flax's own."""
+    params = jitter(3, BEFORE.init(KEY, TOKENS)["params"])
+    return params, *grad(BEFORE, params)
+
+
 @pytest.mark.parametrize("name", AFTER)
-def test_it_stands_where_an_rnn_stood(name: str) -> None:
-    """Outputs, and gradients of all weights, of a model off its start."""
-    tokens = jnp.asarray(np.random.default_rng(0).integers(0, 11, (3, 7)))
-    params = jitter(3, BEFORE.init(KEY, tokens)["params"])
+def test_it_stands_where_an_rnn_stood(name: str, before: Any) -> None:
+    params, expected, y = before
 
     def converted(params: Any) -> Any:
         weights = from_linen(params["OptimizedLSTMCell_0"])
         ours = pack(Stack((weights,)) if name == "LSTM_0" else weights)
         return {k: v for k, v in params.items() if "Cell" not in k} | {name: ours}
 
-    def loss(model: Any, params: Any) -> Any:
-        y = model.apply({"params": params}, tokens)
-        return weighted(y) / y.size, y
-
-    grad = partial(jax.grad, argnums=1, has_aux=True)
-    expected, y = jax.jit(grad(loss), static_argnums=0)(BEFORE, params)
-    got, again = jax.jit(grad(loss), static_argnums=0)(AFTER[name], converted(params))
+    got, again = grad(AFTER[name], converted(params))
     np.testing.assert_allclose(again, y, rtol=0, atol=SWAPPED)
     assert_close(got, converted(expected), 5e-6)
 
@@ -117,26 +127,13 @@ def test_every_argument_of_apply_is_handed_on(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_it_keeps_the_contract() -> None:
-    """Values, and gradients of the variables, of lengths, resets and a given state."""
-    params = stack(HIDDEN, HIDDEN, directions=2, dtype=jnp.float64, peephole=True)
-    module = LSTM(HIDDEN, 2, bidirectional=True, peephole=True)
+    """Values of lengths, resets and a given state, in both directions."""
+    params = stack(HIDDEN, directions=2, dtype=jnp.float64, peephole=True)
+    module = LSTM(HIDDEN, bidirectional=True, peephole=True)
     x, state = sequence(dtype=np.float64), states(params, np.float64)
     extras = {"lengths": np.array([7, 0, 4]), "resets": RESETS}
-
-    def loss(variables: Any, state: Any) -> Any:
-        out = module.apply(variables, x, state, **extras)
-        return weighted(out), out
-
-    variables = {"params": pack(params)}
-    grad = jax.jit(jax.grad(loss, (0, 1), has_aux=True))
-    (got, got_state), out = grad(variables, state)
+    out = module.apply({"params": pack(params)}, x, state, **extras)
     assert_close(out, reference(params, x, state, **extras), FLOAT64)
-    plain = jax.jit(
-        jax.grad(lambda p, s: weighted(lstm_jax.apply(p, x, s, **extras)), (0, 1))
-    )
-    expected, expected_state = plain(params, state)
-    assert_close(module.unpack(got), expected, FLOAT64)
-    assert_close(got_state, expected_state, FLOAT64)
 
 
 class Drawn(nn.Module):
@@ -285,21 +282,22 @@ def test_steps() -> None:
     )
 
 
-def gradient(module: Any, variables: Any) -> Any:
-    return jax.grad(lambda v: weighted(module.apply(v, X)))(variables)
+@pytest.fixture(scope="module")
+def gradient() -> Any:
+    """That of the whole network, without a module."""
+    return jax.jit(jax.grad(lambda p: weighted(lstm_jax.apply(p, X))))(TWO)
 
 
 @pytest.mark.parametrize("lift", [nn.jit, nn.remat])
-def test_jit_and_remat(lift: Any) -> None:
-    variables = {"params": pack(TWO)}
-    plain, lifted = LSTM([HIDDEN] * 2), lift(LSTM)([HIDDEN] * 2)
-    program = equations(jax.make_jaxpr(lambda v: lifted.apply(v, X))(variables))
+def test_jit_and_remat(lift: Any, gradient: Any) -> None:
+    module, variables = lift(LSTM)([HIDDEN] * 2), {"params": pack(TWO)}
+    own = jax.grad(lambda v: weighted(module.apply(v, X)))
+    program = equations(jax.make_jaxpr(lambda v: module.apply(v, X))(variables))
     remat = {"checkpoint", "remat", "remat2"} & {e.primitive.name for e, _ in program}
     assert bool(remat) == (lift is nn.remat)
-    got = jax.jit(partial(gradient, lifted))(variables)
-    assert_close(got, jax.jit(partial(gradient, plain))(variables), 1e-5)
-    same = jax.eval_shape(lifted.init, KEY, X)
-    assert jax.tree.structure(same) == jax.tree.structure(variables)
+    assert_close(module.unpack(jax.jit(own)(variables)), gradient, 1e-5)
+    drawn = jax.eval_shape(module.init, KEY, X)
+    assert jax.tree.structure(drawn) == jax.tree.structure(variables)
 
 
 def test_vmap() -> None:
@@ -312,9 +310,6 @@ def test_vmap() -> None:
         axis_size=3,
     )(HIDDEN, regularizer=Regularizer(input_dropout=0.5), deterministic=False)
     variables = jax.jit(lifted.init)(KEY, X)
-    run = jax.jit(partial(lifted.apply, variables, X))
-    y, _ = run(rngs={"dropout": KEY})
-    assert y.shape == (3, *X.shape[:2], HIDDEN)
     alone = LSTM(HIDDEN)
     plain = nn.vmap(
         LSTM, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=None
@@ -342,8 +337,7 @@ def test_the_dtype_of_computation() -> None:
     half = partial(jax.tree.map, lambda a: a.astype(jnp.bfloat16))
     params, start = module.unpack(variables), variables["params"]["state"]["layers_0"]
     start = (start["h"].astype(jnp.bfloat16), start["c"])
-    out: Any = module.apply(variables, X)
-    y, ((h, c),) = out
+    y, ((h, c),) = jax.jit(module.apply)(variables, X)
     expected, (state,) = lstm_jax.apply(half(params), half(X), (start,))
     assert_same((y, (h, c)), (expected, tuple(state)))
     assert (y.dtype, h.dtype, c.dtype) == (jnp.bfloat16, jnp.bfloat16, jnp.float32)
