@@ -339,7 +339,7 @@ def test_plots_show_the_numbers(figures: None) -> None:
     assert axes.lines[2].get_label() == "layer 1 (4 of 4 units without end)"
     assert np.isnan(axes.lines[2].get_ydata()).all()
 
-    spectra = np.array([[0.5, -1.0, -np.inf], [0.3, -np.inf, -np.inf]])
+    spectra = np.array([[0.5, -1.0, -np.inf], [0.3, -np.inf, -np.inf], [np.nan] * 3])
     axes = diagnostics.plot_lyapunov_exponents(spectra)
     mean = axes.lines[2]
     np.testing.assert_allclose(mean.get_ydata(), [0.4, -1.0, np.nan])

@@ -3,8 +3,9 @@
 
 Everything is computed for given data, in float32 where the data or the parameters have
 16 bits, by jitted functions that leave padding out. Resets are not taken: give the
-sequences between them as rows. The plots need matplotlib:
-`pip install 'lstm_jax[diagnostics]'`.
+sequences between them as rows. On a mesh with explicit axes `gradient_lag` and
+`lyapunov_exponents` do not run; under `jit`, `vmap` and `shard_map` all do. The plots
+need matplotlib: `pip install 'lstm_jax[diagnostics]'`.
 """
 
 from lstm_jax.diagnostics._gates import (

@@ -176,7 +176,7 @@ def plot_lyapunov_exponents(exponents: Any, axes: "Axes | None" = None) -> "Axes
 
     Returns:
         The Axes. Exponents of -inf are not drawn; the name of the mean says how many
-        there are in all rows.
+        there are in all rows. Rows without a step are left out.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -193,6 +193,7 @@ def plot_lyapunov_exponents(exponents: Any, axes: "Axes | None" = None) -> "Axes
     """
     axes = _axes("plot_lyapunov_exponents", axes)
     rows = np.asarray(exponents).reshape(-1, np.shape(exponents)[-1])
+    rows = rows[~np.isnan(rows).any(-1)]
     lost = np.isneginf(rows).sum()
     index = np.arange(1, rows.shape[-1] + 1)
     rows = np.where(np.isfinite(rows), rows, np.nan)
