@@ -18,7 +18,7 @@ from experiments.gradient_lag import gradients, nets
 pytestmark = pytest.mark.no_cover
 
 FOLDER = Path(__main__.__file__).parent
-ONE_SEED = {"characters"}  # ten minutes each; its README says so
+ONE_SEED = {"characters"}  # twelve minutes each; its README says so
 MARK = "<!-- results -->\n"
 
 

@@ -5,6 +5,6 @@ from experiments._registry import About
 
 ABOUT = About(
     question="How well does a two-layer LSTM foretell the next character of a text?",
-    cost="about ten minutes on two CPU cores",
+    cost="about twelve minutes on two CPU cores",
     data="tiny Shakespeare, a file of 1.1 MB, downloaded or found by LSTM_JAX_DATA",
 )
