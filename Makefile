@@ -35,7 +35,7 @@ test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests, with coverage
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
 
 test-oldest: $(OLDEST)/.installed  ## the core's tests on the oldest jax, flax and optax
-	$(OLDEST)/bin/python -m pytest -n $(JOBS) tests --ignore tests/test_experiments.py --ignore tests/test_benchmarks.py --ignore tests/test_package.py --ignore tests/test_linen.py --ignore tests/test_nnx.py --ignore-glob 'tests/test_convert*'
+	$(OLDEST)/bin/python -m pytest -n $(JOBS) tests --ignore tests/test_experiments.py --ignore tests/test_benchmarks.py --ignore tests/test_package.py --ignore tests/test_linen.py --ignore tests/test_nnx.py --ignore tests/test_variants.py --ignore-glob 'tests/test_convert*'
 
 lint: $(VENV)/.installed  ## format, lint and types
 	$(BIN)/ruff format --check .

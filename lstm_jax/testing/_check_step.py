@@ -55,6 +55,11 @@ class _Trial:
         return state, jax.tree.map(lambda *a: jnp.stack(a), *ys)
 
 
+def _floats(trial: _Trial) -> list[Any]:
+    leaves = jax.tree.leaves((trial.params, trial.state, trial.xs))
+    return [a for a in leaves if _floating(a)]
+
+
 def _at(tree: Any, index: Any) -> Any:
     return jax.tree.map(lambda a: a[index], tree)
 
@@ -181,6 +186,9 @@ def _splits(trial: _Trial) -> None:
 
 def _widened(trial: _Trial) -> _Trial:
     """The trial in float64, if the step lets it be so; else as it is."""
+
+    if all(a.dtype == jnp.float64 for a in _floats(trial)):
+        return trial
 
     def wide(tree: Any) -> Any:
         return jax.tree.map(
