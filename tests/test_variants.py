@@ -29,7 +29,7 @@ OWN: dict[str, dict[str, Any]] = {
 =======
 RESETS = np.zeros((T, B), bool)
 RESETS[2, 0] = RESETS[4, 2] = True  # the second lies in the padding
-OWN = {
+OWN: dict[str, dict[str, Any]] = {
 >>>>>>> variants
     "FGR": {},
     "LSTM1997": {"blocks": 2, "truncated": False},

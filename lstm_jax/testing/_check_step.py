@@ -186,7 +186,6 @@ def _splits(trial: _Trial) -> None:
 
 def _widened(trial: _Trial) -> _Trial:
     """The trial in float64, if the step lets it be so; else as it is."""
-
     if all(a.dtype == jnp.float64 for a in _floats(trial)):
         return trial
 
