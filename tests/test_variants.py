@@ -24,13 +24,9 @@ from tests.compare import FLOAT64, assert_close, assert_same
 T, B, I, H = 5, 3, 3, 4  # noqa: E741
 KEY = jax.random.key(0)
 LENGTHS = np.array([T, 0, 3])
-<<<<<<< HEAD
-OWN: dict[str, dict[str, Any]] = {
-=======
 RESETS = np.zeros((T, B), bool)
 RESETS[2, 0] = RESETS[4, 2] = True  # the second lies in the padding
 OWN: dict[str, dict[str, Any]] = {
->>>>>>> variants
     "FGR": {},
     "LSTM1997": {"blocks": 2, "truncated": False},
     "GRU": {},
