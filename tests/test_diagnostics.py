@@ -200,7 +200,7 @@ def test_the_largest_exponents_are_those_of_the_slowest_units() -> None:
     bias = jnp.zeros(4 * HIDDEN).at[HIDDEN : 2 * HIDDEN].set(jnp.arange(4.0) - 1)
     (layer,) = memoryless(Stack([layer.replace(w_x=0.2 * layer.w_x, b=bias)])).layers
     x = draw(300, INPUTS)
-    got = diagnostics.lyapunov_exponents(layer, x, 2, skip=100)
+    got = diagnostics.lyapunov_exponents(layer, x, k=2, skip=100)
     means = np.log(gates(layer, x)[1])[:200].mean(0)
     assert_close(got, np.sort(means)[:1:-1], 1e-9, "two of four")
 
@@ -296,7 +296,7 @@ def test_any_batch_and_length_in_16_bits(batch: tuple[int, ...], steps: int) -> 
     params = lstm_jax.init(jax.random.key(0), INPUTS, 2, dtype=jnp.bfloat16)
     x = jnp.ones((*batch, steps, INPUTS), jnp.bfloat16)
     (lag,) = diagnostics.gradient_lag(params, x)
-    exponents = diagnostics.lyapunov_exponents(params, x, 3)
+    exponents = diagnostics.lyapunov_exponents(params, x, k=3)
     (shares,) = diagnostics.saturation(params, x)
     (horizon,) = diagnostics.memory_horizon(params, x)
     assert lag.h.shape == (steps + 1,) and exponents.shape == (*batch, 3)
@@ -358,9 +358,9 @@ def test_errors_name_the_call_and_what_came() -> None:
         (
             ValueError,
             "N=4 (h and c of all layers); got 5",
-            lambda: lyapunov(params, x, 5),
+            lambda: lyapunov(params, x, k=5),
         ),
-        (ValueError, "got 1.5", lambda: lyapunov(params, x, 1.5)),
+        (ValueError, "got 1.5", lambda: lyapunov(params, x, k=1.5)),
         (ValueError, "T=5 (from x); got 5", lambda: lyapunov(params, x, skip=5)),
         (
             ValueError,

@@ -54,11 +54,26 @@ def _growth(r: jax.Array) -> jax.Array:
     return jnp.log(jnp.where(size > rounding * columns, size, 0.0))
 
 
-def _zeros(params: Params, x: jax.Array) -> Any:
-    """A state of zeros as a step gives it, with the types of a mesh."""
-    like = zero_state(params, x.shape[1:-1], x.dtype)
+def _first(params: Params, x: jax.Array, state: Any) -> Any:
+    """The state that enters, typed as a step on a mesh gives it."""
     blank = jnp.zeros_like(x[..., :1].sum(0))
-    return jax.tree.map(lambda a: a + blank, like)
+    like = zero_state(params, x.shape[1:-1], x.dtype)
+    like = jax.tree.map(lambda a: a + blank, like)
+    if state is None:
+        return like
+    given = _mirrored(params, state)
+    return jax.tree.map(lambda g, a: typed(jnp.asarray(g, a.dtype), a), given, like)
+
+
+def _pull(params: Params, carry: Any, inputs: Any) -> tuple[Any, None]:
+    """One step back: the basis times J_tᵀ, made orthonormal again."""
+    basis, grown = carry
+    x, valid, counted, entering = inputs
+    _, transposed = jax.vjp(lambda state: _step(params, state, x)[0], entering)
+    (pulled,) = jax.vmap(transposed, -1, -1)(_columns(basis, entering))
+    new, r = jnp.linalg.qr(jnp.concatenate(_parts(pulled), -2))
+    growth = jnp.where(counted[..., None], _growth(r), 0.0)
+    return (select(valid, new, basis), grown + growth), None
 
 
 @partial(jax.jit, static_argnames=("k", "skip", "time_major"))
@@ -73,51 +88,34 @@ def _exponents(
 ) -> jax.Array:
     params, x, state, lengths = vary_alike((params, x, state, lengths))
     dtype = wide(result_dtype(params, x))
-    x = _scan_order(jnp.asarray(x, dtype), time_major, 1)
-    ready = _cast(params, dtype)
-    total = x.shape[0]
-    if lengths is None:
-        lengths = jnp.full(x.shape[1:-1], total)
+    x, params = _scan_order(jnp.asarray(x, dtype), time_major, 1), _cast(params, dtype)
+    total, *batch, _ = x.shape
+    lengths = jnp.full(batch, total) if lengths is None else lengths
     control = controls(total, lengths, None, None, False)
-    x = select(control.valid, x, jnp.zeros_like(x))
     counted = controls(total, control.valid.sum(0) - skip, None, None, False).valid
-    start = _zeros(ready, x)
-    if state is not None:
-        start = jax.tree.map(
-            lambda g, like: typed(jnp.asarray(g, dtype), like),
-            _mirrored(params, state),
-            start,
-        )
+    x = select(control.valid, x, jnp.zeros_like(x))
 
     def step(state: Any, x: jax.Array) -> tuple[Any, Any]:
-        return _step(ready, state, x)[0], state
+        return _step(params, state, x)[0], state
 
-    _, entering = lax.scan(guarded(step, None), start, (x, control))
-
-    def pull(carry: Any, inputs: Any) -> tuple[Any, None]:
-        basis, grown = carry
-        x, valid, counted, entering = inputs
-        _, transposed = jax.vjp(lambda state: step(state, x)[0], entering)
-        (pulled,) = jax.vmap(transposed, -1, -1)(_columns(basis, entering))
-        new, r = jnp.linalg.qr(jnp.concatenate(_parts(pulled), -2))
-        growth = jnp.where(counted[..., None], _growth(r), 0.0)
-        return (select(valid, new, basis), grown + growth), None
-
-    size = sum(a.shape[-1] for a in _parts(start))
-    blank = jnp.zeros_like(_parts(start)[0][..., :1])
-    basis = lax.expand_dims(_start(size, k, dtype), range(blank.ndim - 1))
-    first = basis + blank[..., None], jnp.broadcast_to(blank, (*blank.shape[:-1], k))
+    first = _first(params, x, state)
+    _, entering = lax.scan(guarded(step, None), first, (x, control))
+    parts = _parts(first)
+    blank = jnp.zeros_like(parts[0][..., :1])
+    basis = _start(sum(a.shape[-1] for a in parts), k, dtype)
+    basis = lax.expand_dims(basis, range(len(batch))) + blank[..., None]
+    last = basis, jnp.broadcast_to(blank, (*batch, k))
     inputs = x, control.valid, counted, entering
-    (_, grown), _ = lax.scan(pull, first, inputs, reverse=True)
+    (_, grown), _ = lax.scan(partial(_pull, params), last, inputs, reverse=True)
     return jnp.sort(grown / counted.sum(0, dtype=dtype)[..., None], descending=True)
 
 
 def lyapunov_exponents(
     params: Params,
     x: Any,
-    k: int | None = None,
     state: State = None,
     *,
+    k: int | None = None,
     lengths: Any = None,
     time_major: bool = False,
     skip: int = 0,
@@ -137,17 +135,18 @@ def lyapunov_exponents(
     Args:
         params: `LSTMParams`, or a `Stack` or `Residual` of such.
         x: as for `lstm_jax.apply`.
+        state: as for `lstm_jax.apply`.
         k: how many; None for all N, which is the sum of H + H, or H + P, over layers. A
             smaller number starts from directions that single out no unit, and its error
             fades as 1 / T, or faster with `skip`.
-        state: as for `lstm_jax.apply`.
         lengths: as for `lstm_jax.apply`; each row is pulled back from its last step.
         time_major: as for `lstm_jax.apply`.
         skip: how many last steps of each row turn Q without being counted.
 
     Returns:
         (*B, K) exponents of each row, the largest first; -inf where a step leaves
-        nothing of a direction, to the rounding of the dtype; NaN where no step counts.
+        nothing of a direction, to the rounding of the dtype, so that the smallest want
+        float64; NaN where no step counts.
 
     Raises:
         ValueError: as `lstm_jax.apply`; k outside [1, N], skip outside [0, T).
@@ -158,7 +157,7 @@ def lyapunov_exponents(
         >>> import jax, lstm_jax
         >>> params = lstm_jax.init(jax.random.key(0), 3, 8, num_layers=2)
         >>> x = jax.random.normal(jax.random.key(1), (2, 50, 3))
-        >>> exponents = lyapunov_exponents(params, x, 4)
+        >>> exponents = lyapunov_exponents(params, x, k=4)
         >>> exponents.shape, bool((exponents < 0).all())
         ((2, 4), True)
 
