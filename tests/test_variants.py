@@ -47,7 +47,7 @@ def random(seed: int, make: Callable[..., Any], *args: Any) -> Any:
 
 def drawn(case: str, **options: Any) -> Any:
     options = {**ALL.get(case, {}), **options}
-    make = partial(variants.init, case.split()[0], **options)
+    make: Any = partial(variants.init, case.split()[0], **options)
     return random(1, lambda key: make(key, I, H), KEY)
 
 
@@ -286,7 +286,7 @@ def test_the_published_numbers_of_weights(
 ) -> None:
     """Output units see the cells; they have a bias where the cells have one."""
     options = {"blocks": blocks, "cell_bias": cell_bias}
-    make = partial(variants.init, "LSTM1997", **options)
+    make: Any = partial(variants.init, "LSTM1997", **options)
     params = jax.eval_shape(lambda key: make(key, inputs, blocks * cells), KEY)
     inside = sum(a.size for a in jax.tree.leaves(params))
     assert inside + outputs * (blocks * cells + cell_bias) == count
@@ -322,7 +322,8 @@ def test_as_torch(case: str) -> None:
     (d, dh, dx), ys = gradient(params, begin, xs)
     assert_close(ys, expected.detach().numpy(), FLOAT64)
     got = [d.w_x.T, d.w_h.T, d.b, dh[None], dx]
-    grads = [a.grad.numpy() for a in (w_x, w_h, b_ih, h, x)]
+    leaves: Any = (w_x, w_h, b_ih, h, x)
+    grads = [a.grad.numpy() for a in leaves]
     assert_close(got, grads, FLOAT64)
     if case == "GRU reset_after":
         assert_close(d.b_hn, b_hh.grad.numpy()[2 * H :], FLOAT64)
@@ -389,7 +390,8 @@ def cast(tree: Any, dtype: Any) -> Any:
 def test_sixteen_bits(case: str) -> None:
     """h and gates in bfloat16, c in float32; a state's own dtypes are kept."""
     exact, x = drawn(case), np.random.default_rng(2).standard_normal((B, I))
-    params, narrow, begin = *cast((exact, x), jnp.bfloat16), start(exact, 3)
+    params, narrow = cast((exact, x), jnp.bfloat16)
+    begin = start(exact, 3)
     zero = variants.zero_state(params, (B,))
     c = getattr(zero, "c", None)
     assert c is None or c.dtype == jnp.float32
