@@ -23,8 +23,9 @@ import lstm_jax
 from lstm_jax import training
 from lstm_jax.training import _checkpoints
 from tests import training_run
+from tests.training_run import EVERY
 
-KILLS = 24
+KILLS = 20
 
 
 @pytest.mark.no_cover
@@ -53,7 +54,10 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -
             # Half of the lives are sure to have got as far as a save.
             while kills % 2 and _newest(folder) == at[-1] and child.is_alive():
                 time.sleep(0.001)
-            time.sleep(rng.uniform(0, 0.3))
+            # On a fast machine, before it is through: six stretches a life at most.
+            end, furthest = time.monotonic() + rng.uniform(0, 0.3), at[-1] + 6 * EVERY
+            while time.monotonic() < end and _newest(folder) < furthest:
+                time.sleep(0.001)
             os.kill(child.pid or 0, signal.SIGKILL)
             child.join()
             assert child.exitcode == -signal.SIGKILL, "it ended before it was killed"
@@ -64,8 +68,8 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -
     assert len(set(at)) > KILLS // 3, at  # it was killed at many places
     assert result == expected
     lines = [json.loads(t) for t in (folder / "log.jsonl").read_text().splitlines()]
-    every, steps = training_run.EVERY, training_run.STEPS
-    assert [line["step"] for line in lines] == list(range(every, steps + 1, every))
+    every_step = list(range(EVERY, training_run.STEPS + 1, EVERY))
+    assert [line["step"] for line in lines] == every_step
     # What was torn is swept away: three checkpoints, the log, nothing else.
     assert len(list(folder.iterdir())) == 4
 
