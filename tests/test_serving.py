@@ -21,7 +21,7 @@ from tests.compare import FLOAT32, FLOAT64, assert_close, assert_same
 
 STEPS, TOKENS = 7, 11
 FULL = (3, STEPS)  # B and T
-SIZES = [FULL, (1, 1), (1, STEPS), (3, 1)]
+SIZES = [FULL, (1, 1), (1, STEPS)]
 SERVER = Path(__file__).with_name("server.py")
 # x·W_x of all steps is one product here, which adds up in another order than a step's.
 STREAM = 2e-6
@@ -188,7 +188,9 @@ def test_the_types_of_a_program() -> None:
 
 def test_a_file_holds_the_weights_and_little_else(tmp_path: Path) -> None:
     before = getattr(jax.config, LOCATIONS)
-    params = lstm_jax.init(jax.random.key(0), 64, 128, num_layers=2, dtype="float32")
+    wide = jax.eval_shape(lambda: lstm_jax.init(jax.random.key(0), 64, 128))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda a: rng.random(a.shape, np.float32), wide)
     weights = sum(a.nbytes for a in jax.tree.leaves(params))
     for export in (serving.export_step, serving.export_sequence):
         serving.save(tmp_path / "program", export(params))
