@@ -9,73 +9,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from flax import nnx
 
 import lstm_jax
-from lstm_jax import _flax
+from lstm_jax import _flax, _nnx
 from lstm_jax._implementations import Implementation
+from lstm_jax._nnx import Module
 from lstm_jax._params import Params, State
 from lstm_jax._regularize import Regularizer
 
 __all__ = ["LSTM", "LSTMCell"]
 
 
-def _stored(tree: Any) -> Any:
-    """Arrays as parameters of a module."""
-    return nnx.data(jax.tree.map(lambda a: nnx.Param(jnp.asarray(a)), tree))
-
-
-def _arrays(tree: Any) -> Any:
-    """The inverse of `_stored`."""
-    return jax.tree.map(
-        lambda variable: variable[...],
-        tree,
-        is_leaf=lambda a: isinstance(a, nnx.Variable),
-    )
-
-
-def _plain(state: State) -> State:
-    """A state in plain tuples: `nnx.tabulate` cannot show a NamedTuple."""
-    return tuple(map(_plain, state)) if isinstance(state, tuple) else state
-
-
-class _Module(nnx.Module):
-    """What both modules have."""
-
-    weights: Any
-
-    @classmethod
-    def from_params(cls, params: Params, **fields: Any) -> Any:
-        """A module with these parameters, whatever their structure.
-
-        It is where trained weights of other systems come in, through
-        `lstm_jax.convert`; the property `params` is the way back.
-
-        Args:
-            params: parameters of any kind; for a cell, of a causal one.
-            **fields: what the module takes beside what says how to draw parameters;
-                rngs only where there is a regularizer.
-
-        Returns:
-            The module.
-        """
-        fields = {"rngs": None} | fields
-        make: Any = cls
-        return make(None, params_init=lambda key, size: params, **fields)
-
-    @property
-    def params(self) -> Params:
-        """The parameters as `lstm_jax.apply` takes them, of plain arrays."""
-        return _arrays(self.weights)
-
-
-class LSTM(_Module):
+class LSTM(Module):
     """`lstm_jax.apply` as a module: called on x, it gives (y, state).
 
     It stands where `nnx.RNN(nnx.OptimizedLSTMCell(I, H, rngs=rngs))` stood, which gives
     y alone. In an `nnx.Sequential`, which would hand the state to the next module,
     `lambda y, state: y` goes behind it. `LSTM.from_params` makes one of any parameters.
+    A state that was not given comes in plain tuples (h, c), for `nnx.tabulate`.
 
     Args:
         input_size: I of the first layer.
@@ -124,11 +76,13 @@ class LSTM(_Module):
         implementation: Implementation | None = None,
         **fields: Any,
     ) -> None:
-        params = _drawn(
+        params = _nnx.drawn(
             lstm_jax.init, rngs, input_size, hidden_size, params_init, fields
         )
-        self.weights = _stored(params)
-        self.start = _stored(_flax.learnable(params)) if learn_state else nnx.data(None)
+        self.weights = _nnx.stored(params)
+        self.start = (
+            _nnx.stored(_flax.learnable(params)) if learn_state else nnx.data(None)
+        )
         kept = None if regularizer is None or rngs is None else rngs.dropout.fork()
         self.rngs = nnx.data(kept)
         self.dtype = dtype
@@ -182,7 +136,7 @@ class LSTM(_Module):
             self.params,
             x,
             state,
-            learned=_arrays(self.start),
+            learned=_nnx.arrays(self.start),
             dtype=self.dtype,
             lengths=lengths,
             resets=resets,
@@ -194,10 +148,10 @@ class LSTM(_Module):
                 _flax.first(regularizer, self.regularizer),
                 lambda: _flax.first(deterministic, self.deterministic),
                 key,
-                lambda: _key(_flax.first(rngs, self.rngs)),
+                lambda: _nnx.key(_flax.first(rngs, self.rngs)),
             ),
         )
-        return y, _plain(out) if state is None else out
+        return y, _nnx.plain(out) if state is None else out
 
     def step(self, state: State, x: Any) -> tuple[State, jax.Array]:
         """One step with the same parameters.
@@ -214,9 +168,9 @@ class LSTM(_Module):
             TypeError: dtypes or kinds that disagree.
             NotImplementedError: the network needs the whole sequence.
         """
-        learned = _arrays(self.start)
+        learned = _nnx.arrays(self.start)
         new, y = _flax.step(self.params, state, x, learned, self.dtype)
-        return _plain(new) if state is None else new, y
+        return _nnx.plain(new) if state is None else new, y
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view` calls.
@@ -227,7 +181,7 @@ class LSTM(_Module):
         self.deterministic = _flax.first(deterministic, self.deterministic)
 
 
-class LSTMCell(_Module, nnx.RNNCellBase):
+class LSTMCell(Module, nnx.RNNCellBase):
     """`lstm_jax.lstm_step` as a module: called on (state, x), it gives (state, y).
 
     It is a body for `nnx.scan`, and stands in `nnx.RNN` for Flax's own cells. The state
@@ -268,8 +222,8 @@ class LSTMCell(_Module, nnx.RNNCellBase):
         dtype: Any = None,
         **fields: Any,
     ) -> None:
-        self.weights = _stored(
-            _drawn(
+        self.weights = _nnx.stored(
+            _nnx.drawn(
                 lstm_jax.init_cell, rngs, input_size, hidden_size, params_init, fields
             )
         )
@@ -293,7 +247,7 @@ class LSTMCell(_Module, nnx.RNNCellBase):
             NotImplementedError: the parameters need the whole sequence.
         """
         new, y = _flax.step(self.params, state, x, None, self.dtype)
-        return _plain(new) if state is None else new, y
+        return _nnx.plain(new) if state is None else new, y
 
     def initialize_carry(
         self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None
@@ -316,36 +270,11 @@ class LSTMCell(_Module, nnx.RNNCellBase):
                 "initialize_carry: carry_init must be None; got "
                 f"{carry_init!r}. Pass nnx.RNN an initial_carry."
             )
-        return _plain(lstm_jax.zero_state(self.params, input_shape[:-1], self.dtype))
+        return _nnx.plain(
+            lstm_jax.zero_state(self.params, input_shape[:-1], self.dtype)
+        )
 
     @property
     def num_feature_axes(self) -> int:
         """One: x is (*B, I)."""
         return 1
-
-
-def _drawn(
-    init: Any,
-    rngs: nnx.Rngs | None,
-    input_size: Any,
-    hidden_size: Any,
-    params_init: Any,
-    fields: dict[str, Any],
-) -> Params:
-    """Parameters drawn by `init` or `params_init`."""
-    if "param_dtype" in fields:
-        fields["dtype"] = fields.pop("param_dtype")
-    if hidden_size is not None:
-        fields = {"hidden_size": hidden_size, **fields}
-    key = None if rngs is None else rngs.params()
-    return _flax.draw(init, params_init, key, input_size, fields)
-
-
-def _key(source: Any) -> Any:
-    """A key of a random stream."""
-    if source is None:
-        raise ValueError(
-            "LSTM: rngs must be given, to the module or the call, where a regularizer "
-            "drops anything; got None. Pass deterministic=True for evaluation."
-        )
-    return source.dropout() if isinstance(source, nnx.Rngs) else source()

@@ -281,9 +281,10 @@ def test_tabulate() -> None:
 
 
 def test_the_dtype_of_computation() -> None:
-    module = LSTM.from_params(TWO, dtype=jnp.bfloat16)
+    params = stack(HIDDEN)
+    module = LSTM.from_params(params, dtype=jnp.bfloat16)
     half = partial(jax.tree.map, lambda a: a.astype(jnp.bfloat16))
     y, _ = module(X, lengths=LENGTHS)
-    expected, _ = lstm_jax.apply(half(TWO), half(X), lengths=LENGTHS)
+    expected, _ = lstm_jax.apply(half(params), half(X), lengths=LENGTHS)
     assert_same(y, expected)
     assert module.params.layers[0].w_x.dtype == jnp.float32
