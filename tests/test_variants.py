@@ -60,7 +60,7 @@ def s(z: Any) -> Any:
 
 
 def greff(name: str, params: Any, state: Any, x: Any) -> Any:
-    """Greff et al. 2017, sections II and III, by name; y, c, and i, f, o for FGR."""
+    """Greff et al. 2017, by name; the state is y, c, and of FGR i, f, o too."""
     y, c, *last = state
     cell = params.cell if name == "FGR" else params
     absent = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}.get(name, "")
@@ -94,7 +94,7 @@ def greff(name: str, params: Any, state: Any, x: Any) -> Any:
 
 
 def hochreiter(name: str, params: Any, state: Any, x: Any) -> Any:
-    """Hochreiter, Schmidhuber 1997, section 4, unit by unit."""
+    """Hochreiter, Schmidhuber 1997, unit by unit."""
     wide = np.result_type(x, *state, *jax.tree.leaves(params))
     y, c, *gates = (np.array(a, wide) for a in state)
     net = x @ params.w_x + np.concatenate([y, *gates]) @ params.w_h
@@ -110,7 +110,7 @@ def hochreiter(name: str, params: Any, state: Any, x: Any) -> Any:
 
 
 def cho(name: str, params: Any, state: Any, x: Any) -> Any:
-    """Cho et al. 2014, equations 5 to 8; or cuDNN's CUDNN_GRU."""
+    """Cho et al. 2014; with reset_after, cuDNN's CUDNN_GRU."""
     (h,) = state
     w, u = np.split(params.w_x, 3, -1), np.split(params.w_h, 3, -1)
     b = np.split(params.b, 3)
@@ -218,8 +218,8 @@ def test_every_step_passes(group: tuple[str, ...]) -> None:
 def by_rule_of_1997(params: Any, xs: Any, weight: Any) -> Any:
     """The learning rule of 1997 for one row and E = Σ_t weight_t · y_t.
 
-    Appendix A.1 with the derivatives of s_c (A.11 to A.13) carried forward in time:
-    each unit's weights are a row over the input, the sources, and the bias, 1.
+    The derivatives of s_c are carried forward in time, as the paper's appendix has it.
+    Each unit's weights are a row over the input, the sources, and 1 for the bias.
     """
     blocks, size = 2, H // 2
     units = 2 * blocks + H
