@@ -2,6 +2,7 @@
 """Diagnostics against Jacobians of plain loops, closed forms and known systems."""
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -390,3 +391,9 @@ def test_errors_name_the_call_and_what_came() -> None:
     ):
         with pytest.raises(kind, match=re.escape(message)):
             call()
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"lstm_jax\[diagnostics\]"):
+        diagnostics.plot_lyapunov_exponents(np.zeros((2, 3)))

@@ -21,7 +21,7 @@ import pytest
 
 import lstm_jax
 from lstm_jax import training
-from lstm_jax.training import _checkpoints
+from lstm_jax.training import _leaves
 from tests import training_run
 from tests.training_run import EVERY
 
@@ -174,7 +174,7 @@ def test_a_flipped_bit_is_named(tmp_path: Path) -> None:
     about = json.loads((checkpoints.path(2) / "about" / "metadata").read_text())
     about["leaves"]["params/lstm/w_h"]["sha256"] = "0" * 64
     about.pop("sha256")
-    about["sha256"] = _checkpoints.digest_json(about)
+    about["sha256"] = _leaves.digest_json(about)
     (checkpoints.path(2) / "about" / "metadata").write_text(json.dumps(about))
     with pytest.warns(UserWarning, match="leaf params/lstm/w_h differs from its SHA"):
         read = checkpoints.restore(state())

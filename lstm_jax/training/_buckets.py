@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax import _checks
 from lstm_jax._scan import array
+from lstm_jax.training import _checks
 
 
 class Batch(NamedTuple):

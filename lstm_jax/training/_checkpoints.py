@@ -10,11 +10,9 @@ each, and the SHA-256 of all that.
 import dataclasses
 import errno
 import functools
-import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax._config import check_config, config
-from lstm_jax._params import Bidirectional, LSTMParams, Residual, Reverse, Stack
+from lstm_jax.training import _leaves
 from lstm_jax.training._steps import TrainState
 
-NETWORKS = LSTMParams, Stack, Bidirectional, Reverse, Residual
 # Errors of a machine in need, which say nothing about a file.
 IN_NEED = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
 NEEDS = 'checkpoints need orbax-checkpoint: pip install "lstm_jax[training]"'
@@ -48,72 +45,6 @@ class Restored(NamedTuple):
 
 class NotWhole(Exception):
     """A checkpoint is torn or corrupt."""
-
-
-def is_key(leaf: Any) -> bool:
-    dtype = getattr(leaf, "dtype", None)
-    return dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-
-
-def paths(tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> dict[str, Any]:
-    """Every leaf by its path, as "params/layers/0/w_x"."""
-    flat, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf)
-    named: dict[str, Any] = {}
-    for path, leaf in flat:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
-        if name in named:
-            raise ValueError(f"training: two leaves have the path {name}.")
-        named[name] = leaf
-    return named
-
-
-def _kind(leaf: Any) -> dict[str, Any]:
-    """Shape and dtype of a leaf, fit for JSON."""
-    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    return {"shape": list(leaf.shape), "dtype": str(leaf.dtype)}
-
-
-def _host(leaf: Any) -> np.ndarray:
-    return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(array.tobytes()).hexdigest()
-
-
-def digest_json(tree: Any) -> str:
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
-
-
-def _networks(params: Any) -> dict[str, Any]:
-    """Every network among parameters, by path."""
-    nodes = paths(params, lambda node: isinstance(node, NETWORKS))
-    return {name: node for name, node in nodes.items() if isinstance(node, NETWORKS)}
-
-
-def _addressable(leaf: Any) -> bool:
-    return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
-
-
-def _target(leaf: Any) -> jax.ShapeDtypeStruct:
-    """What Orbax is to make of a leaf: an array that is where the leaf is."""
-    if is_key(leaf):
-        data = jax.eval_shape(jax.random.key_data, leaf)
-        return jax.ShapeDtypeStruct(data.shape, data.dtype)
-    kind = np.asarray(leaf) if not hasattr(leaf, "dtype") else leaf
-    # An array that nobody placed must not be bound to its device: a step over several
-    # devices would refuse it.
-    chosen = getattr(leaf, "committed", True)
-    sharding = getattr(leaf, "sharding", None) if chosen else None
-    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=sharding)
-
-
-def _like(array: Any, leaf: Any) -> jax.Array:
-    array = jnp.asarray(array)
-    if is_key(leaf):
-        impl = jax.random.key_impl(jnp.zeros((), leaf.dtype))
-        return jax.random.wrap_key_data(array, impl=impl)
-    return array
 
 
 def _orbax() -> Any:
@@ -182,24 +113,26 @@ class Checkpoints:
         Raises:
             NotImplementedError: an array is spread over processes.
         """
-        leaves = paths(state)
-        spread = [n for n, a in leaves.items() if not _addressable(a)]
+        leaves = _leaves.paths(state)
+        spread = [n for n, a in leaves.items() if not _leaves.addressable(a)]
         if spread:
             raise NotImplementedError(
                 f"Checkpoints.save: arrays spread over processes: {', '.join(spread)}."
             )
         step = int(state.step)
-        arrays = {name: _host(leaf) for name, leaf in leaves.items()}
+        arrays = {name: _leaves.host(leaf) for name, leaf in leaves.items()}
         about = {
             "config": self.config,
             "leaves": {
-                name: _kind(leaf) | {"sha256": _digest(arrays[name])}
+                name: _leaves.kind(leaf) | {"sha256": _leaves.digest(arrays[name])}
                 for name, leaf in leaves.items()
             },
-            "networks": {n: config(p) for n, p in _networks(state.params).items()},
+            "networks": {
+                n: config(p) for n, p in _leaves.networks(state.params).items()
+            },
             "step": step,
         }
-        about["sha256"] = digest_json(about)
+        about["sha256"] = _leaves.digest_json(about)
         ocp = _orbax()
         for torn in Path(self.folder).glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(torn)
@@ -264,24 +197,24 @@ class Checkpoints:
     def _read(self, step: int, like: TrainState) -> TrainState:
         args = _orbax().args
         about = self._item(step, about=args.JsonRestore())
-        if not isinstance(about, dict) or about.pop("sha256", None) != digest_json(
-            about
-        ):
+        if not isinstance(about, dict) or about.pop(
+            "sha256", None
+        ) != _leaves.digest_json(about):
             raise NotWhole("about differs from its SHA-256")
         if about["step"] != step:
             raise NotWhole(f"it holds step {about['step']}")
-        wanted = paths(like)
+        wanted = _leaves.paths(like)
         self._compare(about, like, wanted)
-        targets = {name: _target(leaf) for name, leaf in wanted.items()}
+        targets = {name: _leaves.target(leaf) for name, leaf in wanted.items()}
         empty = {
             n: jnp.zeros(a.shape, a.dtype) for n, a in targets.items() if not a.size
         }
         targets = {n: a for n, a in targets.items() if n not in empty}
         arrays = empty | self._item(step, arrays=args.StandardRestore(targets))
         for name, array in arrays.items():
-            if _digest(np.asarray(array)) != about["leaves"][name]["sha256"]:
+            if _leaves.digest(np.asarray(array)) != about["leaves"][name]["sha256"]:
                 raise NotWhole(f"leaf {name} differs from its SHA-256")
-        leaves = [_like(arrays[name], leaf) for name, leaf in wanted.items()]
+        leaves = [_leaves.like(arrays[name], leaf) for name, leaf in wanted.items()]
         return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
     def _item(self, step: int, **item: Any) -> Any:
@@ -305,12 +238,15 @@ class Checkpoints:
             raise ValueError(
                 f"{call} is of config {about['config']}; got {self.config}."
             )
-        own = _networks(like.params)
+        own = _leaves.networks(like.params)
         for name in about["networks"].keys() & own.keys():
             check_config(own[name], about["networks"][name])
         saved, got = (
             {n: {"shape": a["shape"], "dtype": a["dtype"]} for n, a in kinds.items()}
-            for kinds in (about["leaves"], {n: _kind(a) for n, a in wanted.items()})
+            for kinds in (
+                about["leaves"],
+                {n: _leaves.kind(a) for n, a in wanted.items()},
+            )
         )
         differ = [
             f"{name} {saved.get(name, 'absent')}, got {got.get(name, 'absent')}"

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_jax.training._checkpoints import Checkpoints, paths
+from lstm_jax.training._checkpoints import Checkpoints
+from lstm_jax.training._leaves import paths
 from lstm_jax.training._log import Log
 from lstm_jax.training._mean import Mean
 from lstm_jax.training._steps import Outcome, Step, TrainState, epoch

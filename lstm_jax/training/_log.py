@@ -91,9 +91,10 @@ class Log:
             values: name to number or string; what is not finite becomes a string,
                 since JSON has no such number.
         """
-        fit = {name: _fit(value) for name, value in values.items()}
+        line = {"step": step} | {name: _fit(value) for name, value in values.items()}
+        line["step"] = step  # whatever values say: `begin` goes by it
         with self.path.open("a") as file:
-            file.write(json.dumps({"step": step} | fit | {"step": step}) + "\n")
+            file.write(json.dumps(line) + "\n")
         numbers = {n: v for n, v in values.items() if not isinstance(v, str)}
         if self._events is not None:
             for name, value in numbers.items():

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax import _checks
 from lstm_jax._cell import result_dtype, wide
 from lstm_jax._scan import array, blank, select
+from lstm_jax.training import _checks
 from lstm_jax.training._mean import Mean, sums, valid_steps
 
 

@@ -7,9 +7,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import _checks
 from lstm_jax._cell import wide
 from lstm_jax._scan import array, blank, controls, select
+from lstm_jax.training import _checks
 
 Tree = TypeVar("Tree")
 

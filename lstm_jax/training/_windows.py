@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lstm_jax.training import _checks
+
 
 class Windows(NamedTuple):
     """A stream in windows; window n+1 of a lane goes on where window n ended.
@@ -58,24 +60,9 @@ def windows(stream: Any, lanes: int, window: int, resets: Any = None) -> Windows
         of Recurrent Network Trajectories.
     """
     stream = jax.tree.map(np.asarray, stream)
-    sizes = {a.shape[:1] for a in jax.tree.leaves(stream)}
-    if len(sizes) != 1 or sizes <= {(), (0,)}:
-        raise ValueError(
-            "windows: stream must have leaves (S, …) with one S of at least 1; got "
-            f"{jax.tree.map(np.shape, stream)}."
-        )
-    if lanes < 1 or window < 1:
-        raise ValueError(
-            f"windows: lanes and window must be at least 1; got {lanes} and {window}."
-        )
-    ((size,),) = sizes
+    size = _checks.stream(stream, lanes, window, resets)
     if resets is None:
         resets = np.zeros(size, bool)
-    elif np.shape(resets) != (size,):
-        raise ValueError(
-            f"windows: resets must have shape (S,) with S={size} (from stream); got "
-            f"{np.shape(resets)}."
-        )
     each = -(-size // lanes)
     number = -(-each // window)
 
