@@ -59,11 +59,12 @@ def main(folder: Path) -> None:
                 serve(program, path.stem, given)
 
 
-assert not ABSENT & set(sys.modules), "JAX does not need them"
-sys.meta_path.insert(0, Absent())
-try:
-    import lstm_jax
-except ModuleNotFoundError:
-    main(Path(sys.argv[1]))
-else:
-    raise RuntimeError(f"{lstm_jax} must not be there")
+if __name__ == "__main__":
+    assert not ABSENT & set(sys.modules), "JAX does not need them"
+    sys.meta_path.insert(0, Absent())
+    try:
+        import lstm_jax
+    except ModuleNotFoundError:
+        main(Path(sys.argv[1]))
+    else:
+        raise RuntimeError(f"{lstm_jax} must not be there")
