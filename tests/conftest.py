@@ -2,6 +2,12 @@
 """Strict numerics for all tests, several CPU devices for those of meshes."""
 
 import os
+from pathlib import Path
+
+# Where the variable is not set, files that were laid beside the checkout are found.
+BESIDE = Path(__file__).parents[2] / "shared/data"
+if BESIDE.is_dir():
+    os.environ.setdefault("LSTM_JAX_DATA", str(BESIDE))
 
 # Nearly all of a test's time is compilation. XLA's passes all run; LLVM's do not, and
 # fusions are emitted the older way, which takes a third of the time.

@@ -14,7 +14,7 @@ from tests.foreign import HIDDEN, INPUTS, sequence
 from tests.litert import GATES, interpret
 
 PROJECTED = 4
-DATA = Path(os.environ.get("LSTM_JAX_DATA", Path(__file__).parents[2] / "shared/data"))
+DATA = Path(os.environ.get("LSTM_JAX_DATA", "."))
 
 
 def tensors(*extras: str, seed: int = 0) -> dict[str, np.ndarray]:

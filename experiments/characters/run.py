@@ -17,6 +17,7 @@ from rich.progress import Progress
 import lstm_jax
 from experiments import data
 from experiments._figure import BLUE, GREY, label, saved
+from experiments._parts import Parts
 from experiments._results import table, versions
 from lstm_jax import Regularizer, training
 
@@ -174,7 +175,7 @@ def digest(network: Network) -> str:
     return total.hexdigest()
 
 
-def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     """Trains, going on where the folder's checkpoints end, and reads what is left."""
     text = data.shakespeare()
     text = text[: settings.characters or len(text)]
@@ -186,8 +187,8 @@ def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
         # What other code has left is not gone on with.
         source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
         made_by = dataclasses.asdict(settings) | versions() | {"source": source}
-        checkpoints = training.Checkpoints(folder / "checkpoints", config=made_by)
-        log = training.Log(folder, progress=progress)
+        checkpoints = training.Checkpoints(parts.folder / "checkpoints", config=made_by)
+        log = training.Log(parts.folder, progress=progress)
         state = training.fit(
             training.train_step(partial(loss, Regularizer(dropout=settings.dropout))),
             start(settings, len(alphabet)),

@@ -17,6 +17,7 @@ from sklearn.svm import SVC
 import lstm_jax
 from experiments import _seeds, data
 from experiments._figure import BLUE, GREEN, ORANGE, VERMILION, label, saved
+from experiments._parts import Parts
 from experiments._results import table
 
 ROW = 28
@@ -160,7 +161,7 @@ def baselines(digits: data.Digits) -> dict[str, float]:
     }
 
 
-def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     """Trains the networks and the baselines."""
     digits = data.digits(settings.train, settings.held_out, settings.split_seed)
     with jax.enable_x64(False):

@@ -14,6 +14,7 @@ import optax
 from rich.progress import Progress
 
 from experiments import _figure, _seeds
+from experiments._parts import Parts
 from experiments._results import table
 from experiments.gradient_lag.gradients import (
     closed_form_error,
@@ -177,7 +178,7 @@ def study(
     return results, networks
 
 
-def run(settings: Settings, progress: Progress, folder: Path) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     """Measures plain RNNs and LSTMs."""
     task = progress.add_task("gradient_lag", total=6, note="")
 

@@ -1,0 +1,134 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""What a run has finished, kept so that one that was stopped goes on from there."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments._registry import FOLDER
+from experiments._results import versions
+
+
+class Parts:
+    """Finished parts of one run, each a file in the run's folder.
+
+    They count for the same settings, versions and code of the experiment alone: a
+    change to any of these starts afresh.
+
+    Attributes:
+        folder: for results.json, figures, and all else that a run leaves.
+        earlier: seconds that went into what was found finished.
+    """
+
+    def __init__(self, folder: Path, name: str, settings: Any) -> None:
+        self.folder, self.earlier = folder, 0.0
+        sources = [p.read_text() for p in sorted((FOLDER / name).glob("*.py"))]
+        made_by = [dataclasses.asdict(settings), versions(), sources]
+        digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
+        self._own = folder / "parts" / digest[:16]
+
+    def __call__(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, or gave before the run was stopped.
+
+        Args:
+            name: of the part, one of its own in this experiment.
+            make: () -> a tree of dicts, lists, strings, numbers and arrays.
+
+        Returns:
+            The tree as JSON has it, arrays as lists.
+        """
+        path = self._path(name, "json")
+        if not path.exists():
+            start, before = time.perf_counter(), self.earlier
+            result = jax.tree.map(_plain, make())
+            seconds = time.perf_counter() - start + self.earlier - before
+            text = json.dumps({"result": result, "seconds": seconds})
+            _replace(path, lambda new: new.write_text(text))
+            return json.loads(text)["result"]
+        found = json.loads(path.read_text())
+        self.earlier += found["seconds"]
+        return found["result"]
+
+    def loop(
+        self,
+        name: str,
+        state: Any,
+        stretch: Callable[[int, Any], Any],
+        count: int,
+        done: Callable[[Any], bool] = lambda state: False,
+    ) -> Any:
+        """A loop whose state is kept after every stretch.
+
+        What it does::
+
+            for n in range(count):
+                if done(state):
+                    break
+                state = stretch(n, state)
+
+        Args:
+            name: of the loop, one of its own in this experiment.
+            state: any tree of arrays; no typed random keys.
+            stretch: (n, state) -> state.
+            count: stretches at most.
+            done: whether to end before.
+
+        Returns:
+            The last state, with NumPy's arrays.
+        """
+        path = self._path(name, "npz")
+        leaves, treedef = jax.tree.flatten(state)
+        begin, seconds = 0, 0.0
+        if path.exists():
+            with np.load(path) as found:
+                begin, seconds = int(found["stretches"]), float(found["seconds"])
+                state = treedef.unflatten(
+                    [found[f"leaf{k}"] for k in range(len(leaves))]
+                )
+            self.earlier += seconds
+        start = time.perf_counter()
+        for n in range(begin, count):
+            if done(state):
+                break
+            state = jax.device_get(stretch(n, state))
+            arrays = {f"leaf{k}": a for k, a in enumerate(jax.tree.leaves(state))}
+            arrays["stretches"] = np.asarray(n + 1)
+            arrays["seconds"] = np.asarray(seconds + time.perf_counter() - start)
+
+            def save(new: Path, arrays: dict[str, np.ndarray] = arrays) -> None:
+                with new.open("wb") as file:
+                    np.savez(file, **arrays)  # type: ignore[arg-type]
+
+            _replace(path, save)
+        return jax.device_get(state)
+
+    def clear(self) -> None:
+        """Removes the parts, which results.json makes needless."""
+        shutil.rmtree(self.folder / "parts", ignore_errors=True)
+
+    def _path(self, name: str, suffix: str) -> Path:
+        self._own.mkdir(parents=True, exist_ok=True)
+        return self._own / f"{name.replace('/', '-')}.{suffix}"
+
+
+def _plain(leaf: Any) -> Any:
+    """A leaf as JSON has it."""
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic):
+        return np.asarray(leaf).tolist()
+    return leaf
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Writes a file in one go: a stopped run leaves the old one or the new one."""
+    new = path.with_suffix(".new")
+    write(new)
+    os.replace(new, path)
