@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Runs the experiments: python -m experiments {list, run NAME}."""
+"""Runs the experiments: python -m experiments {list, run NAME, report}."""
 
 import argparse
 import dataclasses
@@ -131,11 +131,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runner = verbs.add_parser("run", help="run one; run NAME --help shows its settings")
     runner.add_argument("name", choices=_registry.names())
     runner.add_argument("settings", nargs=argparse.REMAINDER)
+    verbs.add_parser("report", help="one page of all results, HTML and Markdown")
     given = parser.parse_args(arguments)
     if given.verb == "list":
         show()
-    else:
+    elif given.verb == "run":
         run(given.name, given.settings)
+    else:
+        from experiments import _report
+
+        for path in _report.write():
+            print(path)
 
 
 if __name__ == "__main__":

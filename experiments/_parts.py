@@ -91,9 +91,8 @@ class Parts:
         if path.exists():
             with np.load(path) as found:
                 begin, seconds = int(found["stretches"]), float(found["seconds"])
-                state = treedef.unflatten(
-                    [found[f"leaf{k}"] for k in range(len(leaves))]
-                )
+                saved = [found[f"leaf{k}"] for k in range(len(leaves))]
+                state = jax.tree.unflatten(treedef, saved)
             self.earlier += seconds
         start = time.perf_counter()
         for n in range(begin, count):

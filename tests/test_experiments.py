@@ -1,7 +1,9 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The experiments run, say what they found, and measure what they say."""
 
+import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,21 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from experiments import __main__, _figure, _registry, _results, data
+from experiments import (
+    __main__,
+    _figure,
+    _parts,
+    _registry,
+    _report,
+    _results,
+    data,
+    reber,
+)
 from experiments.gradient_lag import gradients, nets
 
 pytestmark = pytest.mark.no_cover
 
 FOLDER = Path(__main__.__file__).parent
-ONE_SEED = {"characters"}  # twelve minutes each; its README says so
 MARK = "<!-- results -->\n"
 
 
@@ -37,8 +47,10 @@ def as_users_have_it() -> Any:
 def test_list(capsys: Any) -> None:
     __main__.main(["list"])
     text = capsys.readouterr().out
-    for name in ("digits", "gradient_lag"):
-        assert name in text and _registry.about(name).question in text
+    for name in _registry.names():
+        about = dataclasses.asdict(_registry.about(name))
+        assert name in text and all(value in text for value in about.values())
+    assert len(_registry.names()) == 8
 
 
 def test_digits(tmp_path: Path, capsys: Any) -> None:
@@ -92,15 +104,116 @@ def test_gradient_of_states_is_that_of_a_perturbed_run() -> None:
 
 
 @pytest.mark.parametrize("name", _registry.names())
+def test_smoke(name: str, tmp_path: Path, capsys: Any) -> None:
+    """Every experiment runs, in seconds, and shows what it found."""
+    document = run(name, tmp_path)
+    experiment = _registry.load(name)
+    tables = experiment.tables(document)
+    assert tables in capsys.readouterr().out
+    assert all(all(row[:2]) for row in experiment.compare(document))
+    assert "nan" not in tables.split() + (tmp_path / "results.json").read_text().split()
+    figures = list(tmp_path.glob("*.png"))
+    assert figures and all(f.stat().st_size > 10_000 for f in figures)
+    assert str(tmp_path) not in (tmp_path / "results.json").read_text()
+    assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize("name", _registry.names())
 def test_readme_and_results_agree(name: str) -> None:
     """What the README shows is what results.json holds, of a full run."""
     folder = FOLDER / name
-    document = json.loads((folder / "results.json").read_text())
+    document = _report.document(name)
     readme = (folder / "README.md").read_text()
     assert MARK in readme
     assert readme == _results.fill(readme, _registry.load(name).tables(document))
-    assert name in ONE_SEED or len(document["settings"]["seeds"]) >= 5
+    assert len(document["settings"]["seeds"]) >= 5
     assert document["command"] == f"python -m experiments run {name}"
+    assert document["wall_seconds"] < 40 * 60
+    settings = dataclasses.asdict(_registry.load(name).Settings())
+    assert document["settings"] == json.loads(json.dumps(_results.rounded(settings)))
+    headings = re.findall("^## (.+)$", readme, re.MULTILINE)
+    assert headings[-2:] == ["What differs from the paper", "What to believe"]
+    figures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme)
+    assert figures and all((folder / figure).exists() for figure in figures)
+
+
+def test_measured_numbers_stand_in_the_results_block_alone() -> None:
+    """A README's prose repeats no number that its tables show with a fraction."""
+    for name in _registry.names():
+        readme = (FOLDER / name / "README.md").read_text()
+        start, end = readme.index(MARK), readme.index("<!-- /results -->")
+        prose = readme[:start] + readme[end:]
+        rows = _registry.load(name).compare(_report.document(name))
+        ours = {n for row in rows for n in re.findall(r"\d+\.\d+", row.ours)}
+        published = {n for row in rows for n in re.findall(r"\d+\.\d+", row.published)}
+        assert not (ours - published) & set(re.findall(r"\d+\.\d+", prose)), name
+
+
+def test_report_and_results_agree() -> None:
+    """The committed page and the project's README are what the results give."""
+    text = _report.markdown()
+    assert (FOLDER / "report.md").read_text() == text
+    readme = (FOLDER.parent / "README.md").read_text()
+    assert readme == _report.fill_readme(readme)
+    documents = {name: _report.document(name) for name in _registry.names()}
+    assert sum(d["wall_seconds"] for d in documents.values()) < 4 * 3600
+    for name, document in documents.items():
+        for row in _registry.load(name).compare(document):
+            line = " | ".join(row) + " |"
+            assert line in text and line in readme
+        assert document["versions"]["jax"] in text
+    page = _report.html(text)
+    figures = sum(len(list((FOLDER / name).glob("*.png"))) for name in documents)
+    assert page.count("data:image/png;base64,") == figures
+    assert page.count("<table>") == text.count("| :-- |")
+
+
+def test_report_names_what_is_missing(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setattr(_registry, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match="run digits"):
+        _report.document("digits")
+
+
+def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    """Parts and loops are kept; what other settings have left is not gone on with."""
+    settings = __main__.parse("digits", ["--smoke"])[0]
+
+    def parts(settings: Any = settings) -> _parts.Parts:
+        return _parts.Parts(tmp_path, "digits", settings)
+
+    def stretch(n: int, state: Any) -> Any:
+        if n == stop:
+            raise KeyboardInterrupt
+        return {"a": state["a"] * 3 + n, "key": state["key"]}
+
+    start = {"a": jnp.ones(2, jnp.int32), "key": jnp.zeros(2, jnp.uint32)}
+    stop = 3
+    with pytest.raises(KeyboardInterrupt):
+        parts().loop("one", start, stretch, 5)
+    with pytest.raises(KeyboardInterrupt):
+        parts().loop("two", start, stretch, 5)
+    stop = 0  # what was done is not done again
+    went_on = parts()
+    assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
+    assert went_on.earlier > 0
+    assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
+    few = went_on.loop("two", start, stretch, 5, lambda s: s["a"][0] > 30)
+    assert few["a"].tolist() == [32, 32]
+    stop = -1
+    other = dataclasses.replace(settings, seeds=(7,))
+    assert parts(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
+
+    made = {"x": np.float32(0.1), "y": [jnp.arange(3)], "n": None, "s": "text"}
+    first = parts()("part", lambda: made)
+    assert first == {
+        "x": float(np.float32(0.1)),
+        "y": [[0, 1, 2]],
+        "n": None,
+        "s": "text",
+    }
+    assert parts()("part", dict) == first
+    parts().clear()
+    assert parts()("part", dict) == {}
 
 
 def test_the_published_accuracy_is_reached() -> None:
@@ -147,6 +260,29 @@ def test_classes_have_equal_shares() -> None:
 def test_labels_are_moved_as_little_as_it_takes() -> None:
     moved = _figure.apart([0.0, 10.0, 0.5], 1.0)
     np.testing.assert_allclose(moved, [-0.25, 10.0, 0.75])
+
+
+def test_strings_of_the_embedded_reber_grammar() -> None:
+    """Against a pattern of the grammar; every legal symbol occurs, and no other."""
+    rng = np.random.default_rng(0)
+    inner = "(TS*X|PT*V)"  # up to where the two halves can cross
+    strings = [reber.embedded(rng) for _ in range(2000)]
+    seen: dict[str, set[str]] = {}
+    legal: dict[str, set[str]] = {}
+    for string in strings:
+        text = "".join(reber.SYMBOLS[s] for s in string.symbols)
+        assert re.fullmatch(rf"B([TP])B{inner}[TPSXV]+E\1E", text)
+        assert string.legal.shape == (len(text), 7) and not string.legal[-1].any()
+        for n in range(1, len(text)):
+            seen.setdefault(text[:n], set()).add(text[n])
+            allowed = np.flatnonzero(string.legal[n - 1])
+            legal.setdefault(text[:n], set()).update(reber.SYMBOLS[s] for s in allowed)
+            assert string.legal[n - 1, string.symbols[n]]
+    assert all(seen[prefix] <= legal[prefix] for prefix in seen)
+    short = [prefix for prefix in seen if len(prefix) <= 4]
+    assert len(short) > 10 and all(seen[p] == legal[p] for p in short)
+    lengths = [len(s.symbols) for s in strings]
+    assert min(lengths) == 9 and abs(np.mean(lengths) - 12) < 0.5
 
 
 def test_floats_are_rounded_and_the_path_left_out() -> None:

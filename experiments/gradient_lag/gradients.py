@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 import lstm_jax
-from experiments.gradient_lag.nets import RNNParams, rnn_step
+from lstm_jax import variants
 
 
 def state_gradients(
@@ -61,11 +61,11 @@ def against_lag(gradient: jax.Array) -> jax.Array:
 
 
 def rnn_against_lag(
-    params: RNNParams, x: jax.Array, v: jax.Array
+    params: variants.RNNParams, x: jax.Array, v: jax.Array
 ) -> dict[str, jax.Array]:
     """Relative norms (T,) of ∂L/∂h of a plain RNN."""
-    start = jnp.zeros((x.shape[1], len(v)), x.dtype)
-    return {"h": against_lag(state_gradients(rnn_step, params, start, x, v))}
+    start = variants.zero_state(params, (x.shape[1],))
+    return {"h": against_lag(state_gradients(variants.step, params, start, x, v))}
 
 
 def cell_gradient(

@@ -5,46 +5,25 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 import lstm_jax
+from lstm_jax import variants
 from lstm_jax.initializers import (
+    WeightInit,
     chrono,
     forget_bias,
-    glorot_uniform,
-    orthogonal,
+    torch_bias,
     torch_uniform,
 )
+from lstm_jax.variants import RNNParams
 
 Start = Callable[[jax.Array], Any]  # key -> parameters
 
 
-class RNNParams(NamedTuple):
-    """h_t = tanh(x_t w_x + h_{t-1} w_h + b); a cell that is not the library's own.
-
-    Attributes:
-        w_x: (I, H).
-        w_h: (H, H).
-        b: (H,).
-    """
-
-    w_x: jax.Array
-    w_h: jax.Array
-    b: jax.Array
-
-
-def rnn_step(
-    params: RNNParams, h: jax.Array, x: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """One step of a plain RNN, as `lstm_jax.unroll` takes it."""
-    h = jnp.tanh(x @ params.w_x + h @ params.w_h + params.b[None])
-    return h, h
-
-
 def rnn_last(params: RNNParams, x: jax.Array) -> jax.Array:
     """The last h (B, H) of sequences (T, B, I)."""
-    start = jnp.zeros((x.shape[1], len(params.b)), x.dtype)
-    return lstm_jax.unroll(rnn_step, params, start, x)[0]
+    start = variants.zero_state(params, (x.shape[1],))
+    return lstm_jax.unroll(variants.step, params, start, x)[0]
 
 
 def lstm_last(params: lstm_jax.LSTMParams, x: jax.Array) -> jax.Array:
@@ -64,15 +43,15 @@ class Family(NamedTuple):
     last: Callable[[Any, jax.Array], jax.Array]
 
 
-def gaussian(gain: float) -> Callable[..., jax.Array]:
+def gaussian(gain: float) -> WeightInit:
     """N(0, gain²/H): with a gain above 1 a large tanh network without input is chaotic.
 
     References:
         Sompolinsky, Crisanti, Sommers 1988, Chaos in Random Neural Networks.
     """
 
-    def init(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        return gain * jax.random.normal(key, shape, float) * shape[0] ** -0.5
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = float) -> jax.Array:
+        return gain * jax.random.normal(key, shape, dtype) * shape[0] ** -0.5
 
     return init
 
@@ -80,24 +59,19 @@ def gaussian(gain: float) -> Callable[..., jax.Array]:
 def rnns(inputs: int, units: int) -> Family:
     """Plain RNNs."""
 
-    def start(w_x: Any, w_h: Any, b: Any = None) -> Start:
-        def init(key: jax.Array) -> RNNParams:
-            one, two, three = jax.random.split(key, 3)
-            return RNNParams(
-                w_x(one, (inputs, units)),
-                w_h(two, (units, units)),
-                jnp.zeros(units) if b is None else b(three, (units,)),
-            )
-
-        return init
+    def start(**inits: Any) -> Start:
+        return lambda key: variants.init("RNN", key, inputs, units, **inits)
 
     uniform = torch_uniform(units)
+    zero = forget_bias(0.0)
     return Family(
         {
-            "uniform ±1/√H": start(uniform, uniform, uniform),
-            "orthogonal": start(glorot_uniform(), orthogonal()),
-            "gain 1.5": start(glorot_uniform(), gaussian(1.5)),
-            "gain 3": start(glorot_uniform(), gaussian(3.0)),
+            "uniform ±1/√H": start(
+                kernel_init=uniform, recurrent_init=uniform, bias_init=torch_bias()
+            ),
+            "orthogonal": start(bias_init=zero),
+            "gain 1.5": start(recurrent_init=gaussian(1.5), bias_init=zero),
+            "gain 3": start(recurrent_init=gaussian(3.0), bias_init=zero),
         },
         rnn_last,
     )

@@ -4,7 +4,6 @@
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,25 +12,17 @@ import numpy as np
 import optax
 from rich.progress import Progress
 
-from experiments import _figure, _seeds
+from experiments import _seeds
 from experiments._parts import Parts
-from experiments._results import table
 from experiments.gradient_lag.gradients import (
     closed_form_error,
     lstm_against_lag,
     rnn_against_lag,
 )
 from experiments.gradient_lag.nets import Family, lstms, rnns
+from experiments.gradient_lag.show import compare, draw, tables
 
-TABLE_LAG = 100
-COLOURS = (
-    _figure.VERMILION,
-    _figure.ORANGE,
-    _figure.GREEN,
-    _figure.SKY,
-    _figure.BLUE,
-    _figure.PURPLE,
-)
+__all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +41,7 @@ class Settings:
     """Steps of a measured sequence: lags from 0 to one less."""
     train_steps: int = 50
     """Steps of a training sequence."""
-    updates: int = 200
+    updates: int = 1500
     """Updates by Adam."""
     learning_rate: float = 3e-3
     """Step of Adam."""
@@ -141,22 +132,27 @@ def measured(
         return jax.tree.map(lambda a: np.asarray(a).tolist(), results)
 
 
+def started(settings: Settings, family: Family) -> Any:
+    """Untrained networks (starts, seeds)."""
+    with jax.enable_x64(False):
+        keys = _seeds.keys(settings.seeds, 0)
+        drawn = [jax.jit(jax.vmap(init))(keys) for init in family.starts.values()]
+        return _seeds.stack(drawn)
+
+
 def study(
     settings: Settings,
     family: Family,
     against_lag: Callable[..., Any],
     advance: Callable[[str], None],
-) -> tuple[dict[str, Any], Any]:
+) -> dict[str, Any]:
     """Measures all starts of a family, trains them, and measures again.
 
     Returns:
-        Results by the name of the start; and the untrained networks (starts, seeds).
+        Results by the name of the start.
     """
+    networks = started(settings, family)
     with jax.enable_x64(False):
-        starts = _seeds.keys(settings.seeds, 0)
-        networks = _seeds.stack(
-            [jax.jit(jax.vmap(init))(starts) for init in family.starts.values()]
-        )
         advance("at the start")
         before = measured(settings, against_lag, networks)
         advance("training")
@@ -167,7 +163,7 @@ def study(
         jax.block_until_ready(right)
         advance("after training")
         after = measured(settings, against_lag, trained)
-    results = {
+    return {
         name: {
             "untrained": {key: value[n] for key, value in before.items()},
             "trained": {key: value[n] for key, value in after.items()},
@@ -175,7 +171,6 @@ def study(
         }
         for n, name in enumerate(family.starts)
     }
-    return results, networks
 
 
 def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
@@ -186,13 +181,16 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
         progress.update(task, advance=1, note=f"{family}: {note}")
 
     inputs, units = settings.symbols, settings.units
-    rnn_results, _ = study(
-        settings, rnns(inputs, units), rnn_against_lag, partial(advance, "RNN")
+    rnn_family, family = rnns(inputs, units), lstms(inputs, units, settings.train_steps)
+    rnn_results = parts(
+        "rnn",
+        lambda: study(settings, rnn_family, rnn_against_lag, partial(advance, "RNN")),
     )
-    family = lstms(inputs, units, settings.train_steps)
-    lstm_results, networks = study(
-        settings, family, lstm_against_lag, partial(advance, "LSTM")
+    lstm_results = parts(
+        "lstm",
+        lambda: study(settings, family, lstm_against_lag, partial(advance, "LSTM")),
     )
+    networks = started(settings, family)
     with jax.enable_x64(True):
         key = jax.random.key(settings.seeds[0])
         x = jax.random.normal(key, (settings.steps, settings.batch_size, inputs))
@@ -206,116 +204,3 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
         "rnn": rnn_results,
         "symbols_by_chance": 1 / settings.symbols,
     }
-
-
-def _bias(name: str) -> float | None:
-    """The bias of a start that has the same for all units."""
-    return float(name.split()[-1]) if name.startswith("forget bias") else None
-
-
-def _at(results: dict[str, Any], when: str, what: str, n: int) -> str:
-    """The median over the seeds at the n-th lag."""
-    if what not in results[when]:
-        return ""
-    return f"{np.median(np.asarray(results[when][what])[:, n]):.1e}"
-
-
-def tables(document: dict[str, Any]) -> str:
-    """Renders gradients at one lag, before and after training."""
-    results = document["results"]
-    n = results["lags"].index(TABLE_LAG)
-    header = (
-        f"gradient at lag {TABLE_LAG} over that at lag 0",
-        "∂L/∂h",
-        "∂L/∂c",
-        "by the cell path",
-        "σ(b_f)^k",
-        "trained: ∂L/∂h",
-        "∂L/∂c",
-        "by the cell path",
-        "recall",
-    )
-    rows = []
-    for kind in ("rnn", "lstm"):
-        for name, found in results[kind].items():
-            bias = _bias(name)
-            kept = None if bias is None else (1 + np.exp(-bias)) ** -TABLE_LAG
-            rows.append(
-                (
-                    f"{kind.upper()}, {name}",
-                    *(_at(found, "untrained", what, n) for what in ("h", "c", "path")),
-                    "" if kept is None else f"{kept:.1e}",
-                    *(_at(found, "trained", what, n) for what in ("h", "c", "path")),
-                    f"{np.median(found['accuracy']):.2f}",
-                )
-            )
-    chance = results["symbols_by_chance"]
-    worst = results["closed_form_error"]
-    seeds = len(document["settings"]["seeds"])
-    return (
-        table(header, rows)
-        + f"\nMedians over {seeds} seed(s). Recall by chance: {chance:.3f}. "
-        "Largest relative deviation of the cell path from σ(b_f)^k "
-        f"where the gates see their biases alone, over all lags, units and networks: "
-        f"{worst:.1e}.\n"
-    )
-
-
-def _lines(
-    axes: Any, lags: Any, results: dict[str, Any], when: str, what: str
-) -> dict[str, tuple[float, str]]:
-    """Draws the median of each start with the range of its seeds; gives the ends."""
-    ends = {}
-    for (name, found), colour in zip(results.items(), COLOURS, strict=False):
-        curves = np.asarray(found[when][what])
-        middle = np.median(curves, 0)
-        axes.fill_between(
-            lags, curves.min(0), curves.max(0), color=colour, alpha=0.15, linewidth=0
-        )
-        axes.plot(lags, middle, color=colour)
-        ends[name] = float(middle[-1]), colour
-    return ends
-
-
-FLOOR, CEILING = 1e-30, 1e10
-
-
-def draw(document: dict[str, Any], folder: Path) -> None:
-    """Draws gradient against lag: before training above, after it below."""
-    results = document["results"]
-    lags = np.asarray(results["lags"])
-    panels = (
-        ("rnn", "h", "RNN: |∂L/∂h|"),
-        ("lstm", "h", "LSTM: |∂L/∂h|"),
-        ("lstm", "c", "LSTM: |∂L/∂c|"),
-        ("lstm", "path", "LSTM: by the cell path alone"),
-    )
-    with _figure.saved(folder / "gradient_lag.png", 15, 7) as figure:
-        grid = figure.subplots(2, len(panels), sharex=True, sharey=True)
-        for row, when in zip(grid, ("untrained", "trained"), strict=True):
-            for axes, (kind, what, title) in zip(row, panels, strict=True):
-                axes.set_yscale("log")
-                axes.set_ylim(FLOOR, CEILING)
-                ends = _lines(axes, lags, results[kind], when, what)
-                if what == "path" and when == "untrained":
-                    for name in results[kind]:
-                        bias = _bias(name)
-                        if bias is not None:
-                            line = (1 + np.exp(-bias)) ** -lags.astype(float)
-                            axes.plot(lags, line, color="black", ls=":", lw=1.2)
-                    axes.plot([], [], color="black", ls=":", lw=1.2, label="σ(b_f)^k")
-                    axes.legend(loc="upper left", frameon=False)
-                _name_ends(axes, float(lags[-1]), ends)
-                axes.set_title(title if when == "untrained" else "")
-            row[0].set_ylabel(f"{when}\nrelative to lag 0")
-        for axes in grid[-1]:
-            axes.set_xlabel("lag k, steps")
-
-
-def _name_ends(axes: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
-    """Writes names at the ends of lines, moved apart where they would overlap."""
-    logs = np.log10([np.clip(y, FLOOR, CEILING) for y, _ in ends.values()])
-    heights = 10.0 ** _figure.apart(logs, 2.2)
-    for height, (name, (_, colour)) in zip(heights, ends.items(), strict=True):
-        short = name.removeprefix("forget ")
-        _figure.label(axes, x, float(height), short, colour)

@@ -1,0 +1,129 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""One page of all experiments, from their results.json and READMEs alone."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments import _registry, _results
+
+HEADING = re.compile(r"^(#+ )", re.MULTILINE)
+IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+)\)")
+BLOCK = re.compile("(<!-- experiments -->\n).*?(<!-- /experiments -->)", re.DOTALL)
+TITLE = "What the papers say about LSTMs, measured again"
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
+h2 {{ margin-top: 3.5rem; border-top: 1px solid #ddd; padding-top: 1rem; }}
+table {{ border-collapse: collapse; font-size: .875rem; margin: 1rem 0; display: block; overflow-x: auto; }}
+th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; }}
+img {{ max-width: 100%; }}
+pre {{ background: #f6f6f6; padding: .7rem; overflow-x: auto; }}
+</style>
+{body}
+</html>
+"""  # noqa: E501
+
+
+def document(name: str) -> dict[str, Any]:
+    """The committed results of an experiment.
+
+    Raises:
+        FileNotFoundError: it has none.
+    """
+    path = _registry.FOLDER / name / "results.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"report: {name} has no results.json; python -m experiments run {name}"
+        )
+    return json.loads(path.read_text())
+
+
+def summary(link: Callable[[str], str]) -> str:
+    """The table of our numbers beside the published ones.
+
+    Args:
+        link: name of an experiment -> where its name leads to.
+    """
+    rows: list[tuple[str, ...]] = []
+    for name in _registry.names():
+        found = _registry.load(name).compare(document(name))
+        first = [f"[{name}]({link(name)})", *[""] * (len(found) - 1)]
+        rows += [(head, *row) for head, row in zip(first, found, strict=True)]
+    return _results.table(("experiment", "what", "ours", "published"), rows)
+
+
+def made_by(document: dict[str, Any]) -> str:
+    """Command, seeds, time, machine and versions of a run, in a line."""
+    machine = document["machine"]
+    versions = ", ".join(f"{k} {v}" for k, v in document["versions"].items())
+    seeds = [
+        f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in document["settings"].items()
+        if "seed" in key
+    ]
+    return (
+        f"`{document['command']}`: {'; '.join(seeds)}; "
+        f"{document['wall_seconds'] / 60:.1f} minutes on {machine['cores']} core(s), "
+        f"{machine['processor']}, {machine['platform']}; {versions}.\n"
+    )
+
+
+def markdown() -> str:
+    """The page, with links to the figures."""
+    sections = [
+        f"# {TITLE}\n\nMade by `python -m experiments report` from the results of each "
+        "experiment; every number of ours comes from a results.json beside its "
+        f"README.\n\n{summary(lambda name: f'#{name}')}"
+    ]
+    for name in _registry.names():
+        text = (_registry.FOLDER / name / "README.md").read_text()
+        text = _results.fill(text, _registry.load(name).tables(document(name)))
+        text = IMAGE.sub(rf"![\1]({name}/\2)", HEADING.sub(r"#\1", text))
+        text = re.sub("<!--.*?-->\n", "", text)
+        anchor = f'<a id="{name}"></a>\n\n'
+        sections.append(anchor + text.rstrip() + "\n\n" + made_by(document(name)))
+    return "\n".join(sections)
+
+
+def html(text: str) -> str:
+    """The page as one HTML file that holds the figures too."""
+    from markdown_it import MarkdownIt
+
+    def embed(found: re.Match[str]) -> str:
+        data = base64.b64encode((_registry.FOLDER / found[2]).read_bytes()).decode()
+        return f"![{found[1]}](data:image/png;base64,{data})"
+
+    body = MarkdownIt("commonmark", {"html": True}).enable("table")
+    return PAGE.format(title=TITLE, body=body.render(IMAGE.sub(embed, text)))
+
+
+def fill_readme(readme: str) -> str:
+    """Puts the summary between the project README's markers."""
+    table = summary(lambda name: f"experiments/{name}/README.md")
+    return BLOCK.sub(lambda found: found[1] + table + found[2], readme)
+
+
+def write() -> list[Path]:
+    """Writes report.md and report.html beside the experiments, and fills the README.
+
+    Returns:
+        What was written.
+    """
+    text = markdown()
+    readme = _registry.FOLDER.parent / "README.md"
+    files = {
+        _registry.FOLDER / "report.md": text,
+        _registry.FOLDER / "report.html": html(text),
+        readme: fill_readme(readme.read_text()),
+    }
+    for path, content in files.items():
+        path.write_text(content)
+    return list(files)

@@ -1,0 +1,161 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Tables and figure of gradient against lag, from results.json alone."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import _figure
+from experiments._registry import Row
+from experiments._results import table
+
+TABLE_LAG = 100
+COLOURS = (
+    _figure.VERMILION,
+    _figure.ORANGE,
+    _figure.GREEN,
+    _figure.SKY,
+    _figure.BLUE,
+    _figure.PURPLE,
+)
+
+
+def _bias(name: str) -> float | None:
+    """The bias of a start that has the same for all units."""
+    return float(name.split()[-1]) if name.startswith("forget bias") else None
+
+
+def _at(results: dict[str, Any], when: str, what: str, n: int) -> str:
+    """The median over the seeds at the n-th lag."""
+    if what not in results[when]:
+        return ""
+    return f"{np.median(np.asarray(results[when][what])[:, n]):.1e}"
+
+
+def tables(document: dict[str, Any]) -> str:
+    """Renders gradients at one lag, before and after training."""
+    results = document["results"]
+    n = results["lags"].index(TABLE_LAG)
+    header = (
+        f"gradient at lag {TABLE_LAG} over that at lag 0",
+        "∂L/∂h",
+        "∂L/∂c",
+        "by the cell path",
+        "σ(b_f)^k",
+        "trained: ∂L/∂h",
+        "∂L/∂c",
+        "by the cell path",
+        "recall",
+    )
+    rows = []
+    for kind in ("rnn", "lstm"):
+        for name, found in results[kind].items():
+            bias = _bias(name)
+            kept = None if bias is None else (1 + np.exp(-bias)) ** -TABLE_LAG
+            rows.append(
+                (
+                    f"{kind.upper()}, {name}",
+                    *(_at(found, "untrained", what, n) for what in ("h", "c", "path")),
+                    "" if kept is None else f"{kept:.1e}",
+                    *(_at(found, "trained", what, n) for what in ("h", "c", "path")),
+                    f"{np.median(found['accuracy']):.2f}",
+                )
+            )
+    chance = results["symbols_by_chance"]
+    worst = results["closed_form_error"]
+    seeds = len(document["settings"]["seeds"])
+    return (
+        table(header, rows)
+        + f"\nMedians over {seeds} seed(s). Recall by chance: {chance:.3f}. "
+        "Largest relative deviation of the cell path from σ(b_f)^k "
+        f"where the gates see their biases alone, over all lags, units and networks: "
+        f"{worst:.1e}.\n"
+    )
+
+
+def _lines(
+    axes: Any, lags: Any, results: dict[str, Any], when: str, what: str
+) -> dict[str, tuple[float, str]]:
+    """Draws the median of each start with the range of its seeds; gives the ends."""
+    ends = {}
+    for (name, found), colour in zip(results.items(), COLOURS, strict=False):
+        curves = np.asarray(found[when][what])
+        middle = np.median(curves, 0)
+        axes.fill_between(
+            lags, curves.min(0), curves.max(0), color=colour, alpha=0.15, linewidth=0
+        )
+        axes.plot(lags, middle, color=colour)
+        ends[name] = float(middle[-1]), colour
+    return ends
+
+
+def compare(document: dict[str, Any]) -> list[Row]:
+    """The claim that the cell state keeps the gradient: where it holds."""
+    results = document["results"]
+    n = results["lags"].index(TABLE_LAG)
+    claim = "does not vanish (Hochreiter & Schmidhuber 1997)"
+
+    def found(kind: str, name: str, what: str) -> str:
+        return _at(results[kind][name], "untrained", what, n)
+
+    rows = [
+        Row(
+            f"|∂L/∂c| of an LSTM at lag {TABLE_LAG}, forget bias {bias}",
+            found("lstm", f"forget bias {bias}", "c")
+            + (": vanishes" if bias == 0 else ""),
+            claim,
+        )
+        for bias in (0, 1, 3, 5)
+    ]
+    rnn = found("rnn", "orthogonal", "h")
+    path = f"{results['closed_form_error']:.1e}"
+    return [
+        *rows,
+        Row(f"|∂L/∂h| of an orthogonal RNN at lag {TABLE_LAG}", rnn, "vanishes"),
+        Row("largest relative deviation of the cell path from σ(b_f)^k", path, "0"),
+    ]
+
+
+FLOOR, CEILING = 1e-30, 1e10
+
+
+def draw(document: dict[str, Any], folder: Path) -> None:
+    """Draws gradient against lag: before training above, after it below."""
+    results = document["results"]
+    lags = np.asarray(results["lags"])
+    panels = (
+        ("rnn", "h", "RNN: |∂L/∂h|"),
+        ("lstm", "h", "LSTM: |∂L/∂h|"),
+        ("lstm", "c", "LSTM: |∂L/∂c|"),
+        ("lstm", "path", "LSTM: by the cell path alone"),
+    )
+    with _figure.saved(folder / "gradient_lag.png", 15, 7) as figure:
+        grid = figure.subplots(2, len(panels), sharex=True, sharey=True)
+        for row, when in zip(grid, ("untrained", "trained"), strict=True):
+            for axes, (kind, what, title) in zip(row, panels, strict=True):
+                axes.set_yscale("log")
+                axes.set_ylim(FLOOR, CEILING)
+                ends = _lines(axes, lags, results[kind], when, what)
+                if what == "path" and when == "untrained":
+                    for name in results[kind]:
+                        bias = _bias(name)
+                        if bias is not None:
+                            line = (1 + np.exp(-bias)) ** -lags.astype(float)
+                            axes.plot(lags, line, color="black", ls=":", lw=1.2)
+                    axes.plot([], [], color="black", ls=":", lw=1.2, label="σ(b_f)^k")
+                    axes.legend(loc="upper left", frameon=False)
+                _name_ends(axes, float(lags[-1]), ends)
+                axes.set_title(title if when == "untrained" else "")
+            row[0].set_ylabel(f"{when}\nrelative to lag 0")
+        for axes in grid[-1]:
+            axes.set_xlabel("lag k, steps")
+
+
+def _name_ends(axes: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
+    """Writes names at the ends of lines, moved apart where they would overlap."""
+    logs = np.log10([np.clip(y, FLOOR, CEILING) for y, _ in ends.values()])
+    heights = 10.0 ** _figure.apart(logs, 2.2)
+    for height, (name, (_, colour)) in zip(heights, ends.items(), strict=True):
+        short = name.removeprefix("forget ")
+        _figure.label(axes, x, float(height), short, colour)
