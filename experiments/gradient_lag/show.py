@@ -108,11 +108,22 @@ def compare(document: dict[str, Any]) -> list[Row]:
         )
         for bias in (0, 1, 3, 5)
     ]
+
+    def recall(kind: str, name: str) -> Row:
+        share = np.median(results[kind][name]["accuracy"])
+        return Row(
+            f"first symbol recalled after training, {kind.upper()}, {name}",
+            f"{share:.2f} (chance {results['symbols_by_chance']:.3f})",
+            "",
+        )
+
     rnn = found("rnn", "orthogonal", "h")
     path = f"{results['closed_form_error']:.1e}"
     return [
         *rows,
         Row(f"|∂L/∂h| of an orthogonal RNN at lag {TABLE_LAG}", rnn, "vanishes"),
+        *(recall("lstm", f"forget bias {bias}") for bias in (1, 3)),
+        recall("rnn", "orthogonal"),
         Row("largest relative deviation of the cell path from σ(b_f)^k", path, "0"),
     ]
 
