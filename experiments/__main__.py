@@ -111,13 +111,13 @@ def run(name: str, arguments: Sequence[str]) -> None:
     )
     text = _results.to_json(document)
     (out / "results.json").write_text(text)
-    parts.clear()
     document = json.loads(text)  # what is shown is what the file says, in its order
     experiment.draw(document, out)
     tables = experiment.tables(document)
     if out.resolve() == own.resolve():
         readme = own / "README.md"
         readme.write_text(_results.fill(readme.read_text(), tables))
+    parts.clear()
     print(f"{tables}\n{seconds:.0f} s; results and figures are in {out}")
 
 

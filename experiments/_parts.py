@@ -14,14 +14,17 @@ from typing import Any
 import jax
 import numpy as np
 
+import lstm_jax
 from experiments._registry import FOLDER
 from experiments._results import versions
+
+LIBRARY = Path(lstm_jax.__file__).parent
 
 
 class Parts:
     """Finished parts of one run, each a file in the run's folder.
 
-    They count for the same settings, versions and code of the experiment alone: a
+    They count for the same settings, versions and code, the library's included: a
     change to any of these starts afresh.
 
     Attributes:
@@ -31,7 +34,12 @@ class Parts:
 
     def __init__(self, folder: Path, name: str, settings: Any) -> None:
         self.folder, self.earlier = folder, 0.0
-        sources = [p.read_text() for p in sorted((FOLDER / name).glob("*.py"))]
+        code = (
+            *FOLDER.glob("*.py"),
+            *(FOLDER / name).glob("*.py"),
+            *LIBRARY.rglob("*.py"),
+        )
+        sources = [path.read_text() for path in sorted(code)]
         made_by = [dataclasses.asdict(settings), versions(), sources]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         self._own = folder / "parts" / digest[:16]

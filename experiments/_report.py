@@ -85,7 +85,6 @@ def markdown() -> str:
     ]
     for name in _registry.names():
         text = (_registry.FOLDER / name / "README.md").read_text()
-        text = _results.fill(text, _registry.load(name).tables(document(name)))
         text = IMAGE.sub(rf"![\1]({name}/\2)", HEADING.sub(r"#\1", text))
         text = re.sub("<!--.*?-->\n", "", text)
         anchor = f'<a id="{name}"></a>\n\n'
@@ -112,11 +111,19 @@ def fill_readme(readme: str) -> str:
 
 
 def write() -> list[Path]:
-    """Writes report.md and report.html beside the experiments, and fills the README.
+    """Writes report.md and report.html beside the experiments, and fills READMEs.
+
+    Tables and figures of the experiments are made again from their results.json too.
 
     Returns:
-        What was written.
+        The files of this page.
     """
+    for name in _registry.names():
+        folder, experiment = _registry.FOLDER / name, _registry.load(name)
+        own = folder / "README.md"
+        tables = experiment.tables(document(name))
+        own.write_text(_results.fill(own.read_text(), tables))
+        experiment.draw(document(name), folder)
     text = markdown()
     readme = _registry.FOLDER.parent / "README.md"
     files = {
