@@ -81,9 +81,11 @@ def tables(document: dict[str, Any]) -> str:
     seeds = len(document["settings"]["seeds"])
     return (
         table(header, rows)
-        + f"\nMedians over {seeds} seed(s), of recall the range too. Recall by chance: {chance:.3f}. "
+        + f"\nMedians over {seeds} seed(s), of recall the range too. Recall by chance: "
+        f"{chance:.3f}. "
         "Largest relative deviation of the cell path from σ(b_f)^k "
-        f"where the gates see their biases alone, over all lags, units and networks: "
+        f"where the gates see their biases alone, over all lags, sequences, units "
+        f"and networks: "
         f"{worst:.1e}.\n"
     )
 
