@@ -1,0 +1,211 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Counts sequences to success on the tasks of 1997."""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from rich.progress import Progress
+
+from experiments import _seeds
+from experiments._parts import Parts
+from experiments.battery_1997 import tasks
+from experiments.battery_1997.nets import LAYOUTS, Net, literal, modern, weights
+from experiments.battery_1997.report import CASES, PUBLISHED, compare, draw, tables
+from experiments.battery_1997.training import (
+    CRITERIA,
+    Bars,
+    Course,
+    Draw,
+    Trials,
+    until_all_strings,
+    until_right,
+    wrong,
+)
+
+__all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What can be changed from the command line."""
+
+    seeds: tuple[int, ...] = tuple(range(30))
+    """One net each, side by side; of its start and of its sequences."""
+    fewer: int = 10
+    """Adding and temporal order take the first so many seeds."""
+    budget: float = 4.0
+    """Sequences at most, in units of the number published for the cell of 1997."""
+    pairs: int = 3
+    """Pairs of training and test sets of Reber strings, in turn among the seeds."""
+    strings: int = 256
+    """Strings in a set."""
+    look: int = 100
+    """Reber sequences between two looks at all strings."""
+    steps: int = 100
+    """Steps of adding and temporal order at least; a tenth more at most."""
+    window: int = 2000
+    """Sequences that have to be right in a row."""
+    stretch: int = 1000
+    """Sequences of adding and temporal order in one program."""
+    fresh: int = 2560
+    """Sequences of adding and temporal order that test a net that has succeeded."""
+    courses: tuple[str, ...] = tuple(CASES)
+    """Which to run."""
+    rates: tuple[float, ...] = (0.5, 0.1, 0.5, 0.5, 0.5, 0.5, 0.5)
+    """Learning rates of Reber 3x2, 4x1 and modern, adding and order, 1997 and modern."""
+    biases: tuple[float, ...] = (1.0, 5.0, 5.0)
+    """Where forget gates of modern cells start: Reber, adding, order."""
+
+
+SMOKE = Settings(
+    seeds=(0, 1),
+    fewer=2,
+    budget=0.002,
+    pairs=1,
+    strings=16,
+    look=40,
+    steps=20,
+    window=20,
+    stretch=30,
+    fresh=20,
+    courses=("reber 3x2", "adding", "order modern"),
+)
+
+
+class Work:
+    """What all courses of one run share."""
+
+    def __init__(self, settings: Settings, progress: Progress, parts: Parts) -> None:
+        self.settings, self.progress, self.parts = settings, progress, parts
+
+    def trials(self, choices: int, seeds: int, rate: float, stream: int) -> Trials:
+        """The first so many seeds for each of the choices, seeds in the inner loop."""
+        key = _seeds.keys(self.settings.seeds[:seeds], stream)
+        count = choices * seeds
+        return Trials(
+            jnp.tile(key, choices),
+            jnp.repeat(jnp.arange(choices), seeds),
+            jnp.full(count, rate),
+        )
+
+    def nets(self, case: str, choices: int, seeds: int, bias: float | None) -> Net:
+        """Nets for those trials: of 1997, or modern where there is a forget bias."""
+        if bias is None:
+            init = partial(literal, layout=LAYOUTS[case])
+        else:
+            init = partial(modern, layout=LAYOUTS[case], bias=bias)
+        key = _seeds.keys(self.settings.seeds[:seeds], 0)
+        return jax.jit(jax.vmap(init))(jnp.tile(key, choices))
+
+    def course(
+        self, name: str, case: str, draw: Draw, nets: Net, trials: Trials, size: int
+    ) -> Course:
+        """A course with its budget, which shows how far it is."""
+        budget = int(self.settings.budget * PUBLISHED[case])
+        count = len(trials.choice)
+        task = self.progress.add_task(name, total=budget, note="compiling")
+
+        def tell(sequences: int, done: int) -> None:
+            note = f"{done} of {count} nets have succeeded"
+            self.progress.update(task, completed=sequences, note=note)
+
+        return Course(name, draw, nets, trials, budget, size, tell)
+
+
+def one_net(nets: Net) -> Net:
+    """The first of nets side by side."""
+    return jax.tree.map(lambda a: a[0], nets)
+
+
+def about(course: Course, rate: float, bias: float | None) -> dict[str, Any]:
+    """What a reader of the results has to know of a course."""
+    return {
+        "weights": weights(one_net(course.nets)),
+        "rate": rate,
+        "forget_bias": bias,
+        "budget": course.budget,
+    }
+
+
+def reber(
+    work: Work, name: str, case: str, rate: float, bias: float | None
+) -> list[dict[str, Any]]:
+    """Embedded Reber strings, with the cell of 1997 or, where there is a bias, the modern.
+
+    Returns:
+        A list of one.
+    """
+    settings = work.settings
+    drawn = [tasks.strings(pair, settings.strings) for pair in range(settings.pairs)]
+    train = tasks.padded([pair[0] for pair in drawn])
+    halves = [s for half in zip(*drawn, strict=True) for s in half]
+    both = tasks.padded([tasks.distinct(strings) for strings in halves])
+    sets = jax.tree.map(lambda a: a.reshape(2, settings.pairs, *a.shape[1:]), both)
+    count = len(settings.seeds)
+    trials = work.trials(1, count, rate, 1)
+    trials = trials._replace(choice=jnp.arange(count) % settings.pairs)
+    course = work.course(
+        name,
+        case,
+        partial(tasks.reber_sample, sets=train),
+        work.nets(case, 1, count, bias),
+        trials,
+        settings.look,
+    )
+    first = until_all_strings(work.parts, course, sets)
+    found = {"training set": first[:, 0].tolist(), "both sets": first[:, 1].tolist()}
+    return [about(course, rate, bias) | found]
+
+
+def at_the_end(
+    work: Work, name: str, case: str, rate: float, bias: float | None
+) -> list[dict[str, Any]]:
+    """Adding or temporal order, with the cell of 1997 or the modern.
+
+    Returns:
+        Results for each reading of adding, or a list of one.
+    """
+    settings, fewer = work.settings, work.settings.fewer
+    readings = len(tasks.READINGS) if case == "adding" else 1
+    if case == "adding":
+        draw = partial(tasks.adding, steps=settings.steps)
+        bars = Bars(0.01, 0.04, settings.window)
+    else:
+        draw = partial(tasks.temporal_order, steps=settings.steps)
+        bars = Bars(0.1, 0.3, settings.window)
+    course = work.course(
+        name,
+        case,
+        draw,
+        work.nets(case, readings, fewer, bias),
+        work.trials(readings, fewer, rate, 1),
+        settings.stretch,
+    )
+    first, kept = until_right(work.parts, course, bars)
+    fresh = work.trials(readings, fewer, rate, 2)
+    tested = jax.device_get(wrong(draw, kept, fresh, bars, settings.fresh))
+    found = []
+    for n in range(readings):
+        rows = slice(n * fewer, (n + 1) * fewer)
+        successes = {c: first[rows, k].tolist() for k, c in enumerate(CRITERIA)}
+        tests = {key: values[rows].tolist() for key, values in tested.items()}
+        found.append(about(course, rate, bias) | successes | tests)
+    return found
+
+
+def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+    """Runs every course; gives a list of results for each, one a reading."""
+    work = Work(settings, progress, parts)
+    results = {}
+    with jax.enable_x64(False):
+        for name in settings.courses:
+            case = CASES[name]
+            rate = settings.rates[list(CASES).index(name)]
+            modern = [other for other in CASES if other not in PUBLISHED]
+            bias = settings.biases[modern.index(name)] if name in modern else None
+            one = reber if case.startswith("reber") else at_the_end
+            results[name] = one(work, name, case, rate, bias)
+    return results
