@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 import lstm_jax
 from lstm_jax import variants
-from lstm_jax.initializers import forget_bias, glorot_uniform
+from lstm_jax.initializers import BiasInit, glorot_uniform
 
 
 class Net(NamedTuple):
@@ -105,12 +105,12 @@ def modern_width(layout: Layout) -> int:
     return width
 
 
-def modern(key: jax.Array, layout: Layout, bias: float) -> Net:
-    """Draws a net of `lstm_jax.init_cell`; `bias` is that of the forget gates."""
+def modern(key: jax.Array, layout: Layout, bias_init: BiasInit) -> Net:
+    """Draws a net of `lstm_jax.init_cell` that has its other defaults."""
     width = modern_width(layout)
     one, two = jax.random.split(key)
     return Net(
-        lstm_jax.init_cell(one, layout.inputs, width, bias_init=forget_bias(bias)),
+        lstm_jax.init_cell(one, layout.inputs, width, bias_init=bias_init),
         glorot_uniform()(two, (width, layout.outputs)),
         jnp.zeros(layout.outputs),
     )
@@ -122,5 +122,10 @@ def outputs(net: Net, x: jax.Array) -> jax.Array:
     # Steps this small take longer to begin than to do.
     pairs = lstm_jax.Scan(unroll=2)
     _, h = lstm_jax.unroll(variants.step, net.cell, state, x, implementation=pairs)
+    return readout(net, h)
+
+
+def readout(net: Net, h: jax.Array) -> jax.Array:
+    """The outputs for h (T, H)."""
     z = h @ net.w
     return jax.nn.sigmoid(z if net.b is None else z + net.b[None])

@@ -11,11 +11,11 @@ from experiments._figure import BLACK, BLUE, GREY, VERMILION, saved
 from experiments._registry import Row
 from experiments._results import table
 from experiments.battery_1997.tasks import READINGS
-from experiments.battery_1997.training import CRITERIA
 
 # Each course, and whose layout and budget its nets have.
 CASES = {
     "reber 3x2": "reber 3x2",
+    "reber each step": "reber 3x2",
     "reber 4x1": "reber 4x1",
     "reber modern": "reber 3x2",
     "adding": "adding",
@@ -25,13 +25,19 @@ CASES = {
 }
 # Hochreiter and Schmidhuber 1997: sequences to success with the cell of 1997.
 PUBLISHED = {"reber 3x2": 8440, "reber 4x1": 39740, "adding": 74000, "order": 31390}
-CELL = {"reber 3x2": "1997, 3 blocks of 2", "reber 4x1": "1997, 4 blocks of 1"}
+CELL = {
+    "reber 3x2": "1997, 3 blocks of 2",
+    "reber each step": "the same, an update a step",
+    "reber 4x1": "1997, 4 blocks of 1",
+    "adding": "1997",
+    "order": "1997",
+}
 TITLE = {"reber": "embedded Reber", "adding": "adding", "order": "temporal order 6a"}
 SAID = {
     "mean error": "mean error < {mean}",
-    "mean square": "mean squared error < {mean}",
-    "all": "all of the last {window:,} < {each}",
-    "both": "mean error < {mean}, and all < {each}",
+    "mean square": "mean square < {mean}",
+    "all": "all < {each}",
+    "both": "mean error and all",
 }
 
 
@@ -63,142 +69,92 @@ def spread(first: Sequence[int]) -> str:
     return f"{share}: {np.median(reached):,.0f} ({ends})"
 
 
-def _reber_table(results: dict[str, Any]) -> str:
-    rows = [
-        (
-            name,
-            str(results[case]["weights"]),
-            f"{results[case]['rate']:g}",
-            spread(results[case]["both sets"]),
-            spread(results[case]["training set"]),
-            f"{PUBLISHED[case]:,}" if case in PUBLISHED else "",
-        )
-        for case, name in REBER.items()
-    ]
-    head = "embedded Reber", "weights", "rate", "both sets right", "training set right"
-    return table((*head, "published"), rows)
+def groups(results: dict[str, Any], task: str) -> Iterator[tuple[str, str, Any]]:
+    """Name of the course, name of the line, and what was found, line by line."""
+    for course, found in results.items():
+        if course.startswith(task):
+            for n, group in enumerate(found):
+                cell = CELL.get(course, "modern")
+                reading = f", {READINGS[n]}" if task == "adding" else ""
+                yield course, cell + reading, group
 
 
-def _end_table(
-    results: dict[str, Any], case: str, title: str, said: dict[str, str]
-) -> str:
-    groups = list(_groups(results, case))
-    cells = [
-        (f"{group['weights']} weights, rate {group['rate']:g}", *names)
-        for names, group in groups
-    ]
-    head = [title, *(", ".join(part for part in cell[1:] if part) for cell in cells)]
-    rows = [["weights, learning rate", *(cell[0] for cell in cells)]]
-    rows += [
-        [said[criterion], *(spread(group[criterion]) for _, group in groups)]
-        for criterion in CRITERIA
-    ]
-    for name, key, form in (
-        ("fresh sequences wrong", "wrong", "{:.0f}"),
-        ("mean error on them", "mean_error", "{:.4f}"),
-    ):
-        row = [name]
-        for _, group in groups:
-            low, middle, high = np.quantile(group[key], (0, 0.5, 1))
-            row.append(
-                f"{form.format(middle)} ({form.format(low)} to {form.format(high)})"
-            )
-        rows.append(row)
-    return table(head, rows)
-
-
-def _groups(
-    results: dict[str, Any], case: str
-) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    """Names, of the cell and of the reading, and what was found."""
-    for name, key in (("1997", case), ("modern", f"{case} modern")):
-        for n, group in enumerate(results[key]):
-            reading = READINGS[n] if case == "adding" else ""
-            yield (name, reading), group
+def _table(results: dict[str, Any], task: str, said: dict[str, str]) -> str:
+    """A row a course and reading; a column a criterion."""
+    rows = []
+    for course, name, group in groups(results, task):
+        start = group["start"]
+        given = f"{group['rate']:g}" + (f", {start}" if start else "")
+        published = f"{PUBLISHED[CASES[course]]:,}" if course in CELL else ""
+        row = [name, str(group["weights"]), given, f"{group['budget']:,}"]
+        row += [spread(group[criterion]) for criterion in said]
+        if "wrong" in group:
+            low, middle, high = np.quantile(group["wrong"], (0, 0.5, 1))
+            row.append(f"{middle:.0f} ({low:.0f} to {high:.0f})")
+        rows.append([*row, published])
+    head = [TITLE[task], "weights", "learning rate", "budget", *said.values()]
+    tests = ["fresh sequences wrong"] if task != "reber" else []
+    return table([*head, *tests, "published"], rows)
 
 
 def tables(document: dict[str, Any]) -> str:
     """Renders sequences to success, and the tests."""
     results, settings = document["results"], document["settings"]
-    window, fresh = settings["window"], settings["fresh"]
     told = []
-    for case, mean, each in (("adding", 0.01, 0.04), ("order", 0.1, 0.3)):
-        said = {
-            key: text.format(mean=mean, each=each, window=window)
-            for key, text in SAID.items()
-        }
-        title = "adding" if case == "adding" else "temporal order 6a"
-        told.append(_end_table(results, case, title, said))
-    given = ", ".join(
-        f"{results[case]['budget']:,} ({name})" for case, name in REBER.items()
-    )
-    ends = ", ".join(
-        f"{results[case][0]['budget']:,} ({case})"
-        for case in ("adding", "adding modern", "order", "order modern")
-    )
+    for task, said in (
+        ("reber", {"both sets": "both sets right", "training set": "training set"}),
+        ("adding", _said(0.01, 0.04)),
+        ("order", _said(0.1, 0.3)),
+    ):
+        if any(groups(results, task)):
+            told += [_table(results, task, said), ""]
     return "\n".join(
         [
-            f"How many of {len(settings['seeds'])} seeds have succeeded; sequences"
-            f" until then, median and range of those that have. Budget: {given}.",
-            "",
-            _reber_table(results),
-            f"The same for {settings['fewer']} seeds, and how many of {fresh:,} fresh"
-            " sequences a net gets wrong, median and range over all seeds."
-            f" Published: {PUBLISHED['adding']:,} (adding), {PUBLISHED['order']:,}"
-            f" (order); 1 of 2,560 wrong in both. Budget: {ends}.",
+            "How many seeds have succeeded: sequences until then, the median and the"
+            " range of those that have. Fresh sequences wrong: of"
+            f" {settings['fresh']:,}, median and range over all seeds. “Mean” and"
+            f" “all” are over the last {settings['window']:,} sequences.",
             "",
             *told,
         ]
     )
 
 
+def _said(mean: float, each: float) -> dict[str, str]:
+    """The readings of success in words."""
+    return {key: text.format(mean=mean, each=each) for key, text in SAID.items()}
+
+
 def counts(results: dict[str, Any]) -> dict[str, list[Count]]:
     """What the figure shows, task by task: success by the strictest criterion."""
-    shown = {
-        "embedded Reber": [
+    return {
+        title: [
             Count(
                 name,
-                BLUE if case in PUBLISHED else VERMILION,
-                results[case]["both sets"],
-                results[case]["budget"],
-                PUBLISHED.get(case),
-            )
-            for case, name in REBER.items()
-        ]
-    }
-    for case, title in (("adding", "adding"), ("order", "temporal order 6a")):
-        shown[title] = [
-            Count(
-                f"{cell}, {reading}" if reading else cell,
-                BLUE if cell == "1997" else VERMILION,
-                group["both"],
+                BLUE if course in CELL else VERMILION,
+                group["both sets" if task == "reber" else "both"],
                 group["budget"],
-                PUBLISHED[case] if cell == "1997" else None,
+                PUBLISHED[CASES[course]] if course in CELL else None,
             )
-            for (cell, reading), group in _groups(results, case)
+            for course, name, group in groups(results, task)
         ]
-    return shown
+        for task, title in TITLE.items()
+        if any(groups(results, task))
+    }
 
 
 def compare(document: dict[str, Any]) -> list[Row]:
-    """Sequences to success beside the published numbers."""
-    results = document["results"]
-    shown = counts(results)
-    first = shown["embedded Reber"][:2] + shown["adding"][:1]
-    first += shown["temporal order 6a"][:1]
-    names = "Reber, 3 blocks of 2", "Reber, 4 blocks of 1", "adding", "temporal order"
-    rows = [
+    """Sequences to success beside the published numbers, by the strictest criterion."""
+    return [
         Row(
-            f"{name}: sequences to success, cell of 1997",
+            f"{title}, {count.name}: sequences to success",
             spread(count.first),
-            f"{count.published:,}",
+            f"{count.published:,}" if count.published else "",
         )
-        for name, count in zip(names, first, strict=True)
-    ]
-    for title, counted in shown.items():
-        modern = next(c for c in counted if c.name.startswith("modern"))
-        rows.append(Row(f"{title}: the same, modern cell", spread(modern.first), ""))
-    return rows[:6]
+        for title, counted in counts(document["results"]).items()
+        for count in (counted[:2] if counted[0].name in CELL.values() else counted[:1])
+        + [c for c in counted if c.name.startswith("modern")][:1]
+    ][:6]
 
 
 def draw(document: dict[str, Any], folder: Path) -> None:

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments._parts import Parts
-from experiments.battery_1997.nets import Net, outputs
+from experiments.battery_1997.nets import Net, outputs, readout
 from experiments.battery_1997.tasks import Sample, Strings, all_right
+from lstm_jax import variants
 
 # (key, choice) -> a sequence; the choice is of a reading or of a training set.
 Draw = Callable[[jax.Array, jax.Array], Sample]
+Update = Callable[[Net, Sample, jax.Array], tuple[Net, jax.Array]]
 Tell = Callable[[int, int], None]  # sequences so far, nets that have succeeded
 
 # Readings of "the average error is below … and the last 2,000 are right".
@@ -43,6 +45,11 @@ def errors(y: jax.Array, sample: Sample) -> jax.Array:
     return parts @ sample.asked / sample.asked.sum()
 
 
+def descend(net: Net, gradient: Net, rate: jax.Array) -> Net:
+    """One step of gradient descent."""
+    return jax.tree.map(lambda p, d: p - rate * d, net, gradient)
+
+
 def update(net: Net, sample: Sample, rate: jax.Array) -> tuple[Net, jax.Array]:
     """One step down half the squared error; gives `errors` before it as well."""
 
@@ -52,11 +59,42 @@ def update(net: Net, sample: Sample, rate: jax.Array) -> tuple[Net, jax.Array]:
         return 0.5 * squares @ sample.asked, errors(y, sample)
 
     gradient, found = jax.grad(loss, has_aux=True)(net)
-    return jax.tree.map(lambda p, d: p - rate * d, net, gradient), found
+    return descend(net, gradient, rate), found
+
+
+def update_each_step(
+    net: Net, sample: Sample, rate: jax.Array
+) -> tuple[Net, jax.Array]:
+    """One step of descent at every step of the sequence, with the gradient of 1997.
+
+    What comes in from the step before is a constant but for the cell state, whose
+    derivatives with respect to the weights, the trace, are carried forward.
+    """
+
+    def step(carry: Any, now: Sample) -> tuple[Any, jax.Array]:
+        net, state, trace = carry
+
+        def loss(net: Net, c: jax.Array) -> tuple[jax.Array, Any]:
+            after, h = variants.step(net.cell, state._replace(c=c), now.x)
+            y = readout(net, h[None])[0]
+            return 0.5 * now.asked * jnp.square(y - now.target).sum(), (after, y)
+
+        (own, by_c), (after, y) = jax.grad(loss, (0, 1), has_aux=True)(net, state.c)
+        cell = jax.tree.map(lambda g, t: g + jnp.tensordot(by_c, t, 1), own.cell, trace)
+        added = jax.jacrev(lambda cell: variants.step(cell, state, now.x)[0].c)(
+            net.cell
+        )
+        trace = jax.tree.map(jnp.add, trace, added)
+        return (descend(net, own._replace(cell=cell), rate), after, trace), y
+
+    state = variants.zero_state(net.cell)
+    trace = jax.tree.map(lambda a: jnp.zeros((*state.c.shape, *a.shape)), net.cell)
+    (net, _, _), y = jax.lax.scan(step, (net, state, trace), sample)
+    return net, errors(y, sample)
 
 
 def learn(
-    draw: Draw, count: int, net: Net, trial: Trials, begin: jax.Array
+    update: Update, draw: Draw, count: int, net: Net, trial: Trials, begin: jax.Array
 ) -> tuple[Net, jax.Array]:
     """Learns from `count` sequences; gives the net and the `errors` of each."""
 
@@ -72,6 +110,7 @@ class Course(NamedTuple):
 
     Attributes:
         name: of the part of the run.
+        update: learns from a sequence.
         draw: gives the sequences.
         nets: one a trial.
         trials: (S,).
@@ -81,6 +120,7 @@ class Course(NamedTuple):
     """
 
     name: str
+    update: Update
     draw: Draw
     nets: Net
     trials: Trials
@@ -147,14 +187,38 @@ def milestones(
     return np.where(first == 0, found, first)
 
 
-def until_right(parts: Parts, course: Course, bars: Bars) -> tuple[np.ndarray, Net]:
-    """Learns until all trials meet both bars, or the budget is spent.
+class Found(NamedTuple):
+    """What became of nets; each is (S, …).
+
+    Attributes:
+        first: (S, 4) the milestones of `CRITERIA`, 0 for never.
+        wrong: how many fresh sequences are not right.
+        mean_error: on these.
+    """
+
+    first: np.ndarray
+    wrong: np.ndarray
+    mean_error: np.ndarray
+
+
+def until_right(
+    parts: Parts, course: Course, bars: Bars, tests: jax.Array, fresh: int
+) -> Found:
+    """Learns until all trials meet both bars, or the budget is spent; then tests.
+
+    Args:
+        parts: of the run.
+        course: what is to be learned.
+        bars: what counts as success.
+        tests: (S,) keys of sequences that no net has seen.
+        fresh: how many of them a net is tested with, as it was at the end of the
+            stretch in which it met both bars.
 
     Returns:
-        The milestones (S, 4) of `CRITERIA`, 0 for never; and every net as it was at the
-        end of the stretch in which it met both.
+        What was found.
     """
-    step = jax.jit(jax.vmap(partial(learn, course.draw, course.size), (0, 0, None)))
+    one = partial(learn, course.update, course.draw, course.size)
+    step = jax.jit(jax.vmap(one, (0, 0, None)))
     count = len(course.trials.choice)
 
     def program(begin: int, state: Any) -> Any:
@@ -179,26 +243,13 @@ def until_right(parts: Parts, course: Course, bars: Bars) -> tuple[np.ndarray, N
         "kept": nets,
     }
     state = course.loop(parts, state, program, lambda s: s["first"][:, BOTH] > 0)
-    return state["first"], state["kept"]
-
-
-def wrong(
-    draw: Draw, nets: Net, trials: Trials, bars: Bars, count: int
-) -> dict[str, jax.Array]:
-    """How many of `count` fresh sequences are not right, and the mean error (S,)."""
-
-    def one(net: Net, trial: Trials) -> jax.Array:
-        def test(n: jax.Array) -> jax.Array:
-            sample = draw(jax.random.fold_in(trial.key, n), trial.choice)
-            return errors(outputs(net, sample.x), sample)
-
-        return jax.lax.map(test, jnp.arange(count), batch_size=min(count, 128))
-
-    found = jax.jit(jax.vmap(one))(nets, trials)
-    return {
-        "wrong": (found[..., 0] >= bars.each).sum(-1),
-        "mean_error": found[..., 1].mean(-1),
-    }
+    # With a rate of 0 the program that has been compiled already learns nothing.
+    test = course.trials._replace(key=tests, rate=jnp.zeros(count))
+    errors = np.concatenate(
+        [step(state["kept"], test, n)[1] for n in range(0, fresh, course.size)], 1
+    )[:, :fresh]
+    wrong = (errors[..., 0] >= bars.each).sum(1)
+    return Found(state["first"], wrong, errors[..., 1].mean(1))
 
 
 def until_all_strings(parts: Parts, course: Course, sets: Strings) -> np.ndarray:
@@ -216,7 +267,7 @@ def until_all_strings(parts: Parts, course: Course, sets: Strings) -> np.ndarray
     """
 
     def one(net: Net, trial: Trials, begin: jax.Array) -> tuple[Net, jax.Array]:
-        net, _ = learn(course.draw, course.size, net, trial, begin)
+        net, _ = learn(course.update, course.draw, course.size, net, trial, begin)
         x = jax.nn.one_hot(jnp.asarray(sets.symbols)[:, trial.choice], 7)
         y = jax.vmap(jax.vmap(partial(outputs, net)))(x)
         legal = jnp.asarray(sets.legal)[:, trial.choice]
