@@ -35,7 +35,9 @@ def test_adding() -> None:
     at_the_first = 0
     lengths, ones, twos = set[int](), set[int](), set[int]()
     for reading in range(3):
-        for x, target, asked in zip(*draw(keys, reading, steps), strict=True):
+        for x, target, asked in zip(
+            *jax.device_get(draw(keys, reading, steps)), strict=True
+        ):
             (last,) = np.flatnonzero(asked)
             value, marker = np.asarray(x).T
             assert abs(value).max() <= 1 and asked[last] == 1 and marker[last] == -1
@@ -62,7 +64,7 @@ def test_temporal_order() -> None:
     draw = jax.jit(jax.vmap(tasks.temporal_order, (0, None, None)), static_argnums=2)
     ones, twos = set[int](), set[int]()
     classes, lengths = set[int](), set[int]()
-    for x, target, asked in zip(*draw(keys, 0, 100), strict=True):
+    for x, target, asked in zip(*jax.device_get(draw(keys, 0, 100)), strict=True):
         (last,) = np.flatnonzero(asked)
         text = "".join("EBabcdXY"[n] for n in np.asarray(x).argmax(-1))[: last + 1]
         assert text[0] == "E" and text[-1] == "B" and set(text[1:-1]) <= set("abcdXY")
