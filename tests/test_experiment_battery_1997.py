@@ -193,3 +193,8 @@ def test_the_bars_of_the_paper() -> None:
     assert len(results["reber 3x2"][0]["both sets"]) >= 30
     for group in results["adding"]:
         assert all(len(group[name]) >= 10 for name in training.CRITERIA)
+    for found, published in (
+        (results["adding"][0]["mean error"], 74_000),
+        (results["order"][0]["both"], 31_390),
+    ):
+        assert all(found) and published / 2 < np.median(found) < published * 2

@@ -112,7 +112,9 @@ class Work:
             rule = self.start(name)[1]
             init = partial(modern, layout=LAYOUTS[CASES[name]], bias_init=rule)
         key = _seeds.keys(self.settings.seeds[:seeds], 0)
-        return jax.jit(jax.vmap(init))(jnp.tile(key, choices))
+        # Compiled with all optimizations this takes longer than it runs.
+        quick = {"xla_backend_optimization_level": 0}
+        return jax.jit(jax.vmap(init), compiler_options=quick)(jnp.tile(key, choices))
 
     def course(
         self, name: str, draw: Draw, nets: Net, trials: Trials, size: int
