@@ -66,14 +66,15 @@ class Count(NamedTuple):
     published: int | None
 
 
-def spread(first: Sequence[int]) -> str:
-    """How many have succeeded; the median of those, and their range."""
+def spread(first: Sequence[int], budget: int) -> str:
+    """How many have succeeded, the median of all, and the range of those that have."""
     reached = [n for n in first if n]
     share = f"{len(reached)} of {len(first)}"
     if not reached:
         return share
-    ends = f"{min(reached):,} to {max(reached):,}"
-    return f"{share}: {np.median(reached):,.0f} ({ends})"
+    middle = np.median([n or np.inf for n in first])
+    told = f"{middle:,.0f}" if np.isfinite(middle) else f"> {budget:,}"
+    return f"{share}: {told} ({min(reached):,} to {max(reached):,})"
 
 
 def groups(results: dict[str, Any], task: str) -> Iterator[tuple[str, str, Any]]:
@@ -94,7 +95,7 @@ def _table(results: dict[str, Any], task: str, said: dict[str, str]) -> str:
         given = f"{group['rate']:g}" + (f", {start}" if start else "")
         published = f"{PUBLISHED[CASES[course]]:,}" if course in CELL else ""
         row = [name, str(group["weights"]), given, f"{group['budget']:,}"]
-        row += [spread(group[criterion]) for criterion in said]
+        row += [spread(group[criterion], group["budget"]) for criterion in said]
         if "wrong" in group:
             low, middle, high = np.quantile(group["wrong"], (0, 0.5, 1))
             row.append(f"{middle:.0f} ({low:.0f} to {high:.0f})")
@@ -117,8 +118,8 @@ def tables(document: dict[str, Any]) -> str:
             told += [_table(results, task, said), ""]
     return "\n".join(
         [
-            "How many seeds have succeeded: sequences until then, the median and the"
-            " range of those that have. Fresh sequences wrong: of"
+            "How many seeds have succeeded: sequences until then, the median of all"
+            " seeds and the range of those that have. Fresh sequences wrong: of"
             f" {settings['fresh']:,}, median and range over all seeds. “Mean” and"
             f" “all” are over the last {settings['window']:,} sequences.",
             "",
@@ -161,7 +162,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
     return [
         Row(
             f"{what}: sequences to success",
-            spread(results[course][0][criterion]),
+            spread(results[course][0][criterion], results[course][0]["budget"]),
             f"{PUBLISHED[CASES[course]]:,}",
         )
         for what, course, criterion in shown
@@ -189,7 +190,7 @@ def draw(document: dict[str, Any], folder: Path) -> None:
         axes[-1].xaxis.set_major_formatter("{x:,.0f}")
         axes[-1].xaxis.set_minor_locator(NullLocator())
         figure.supxlabel(
-            "sequences to success: a point a seed, | the median of those that succeed\n"
+            "sequences to success: a point a seed, | the median of all\n"
             "◆ published, × never within the budget",
             fontsize=10,
         )
@@ -202,8 +203,8 @@ def _line(ax: Any, y: int, count: Count) -> None:
     shift = 0.22 * np.sin(2.4 * np.arange(len(reached)))
     points = {"s": 22, "alpha": 0.55, "linewidths": 0}
     ax.scatter(sorted(reached), y + shift, color=count.colour, **points)
-    if reached:
-        at = np.median(reached)
+    at = np.median([n or np.inf for n in count.first])
+    if np.isfinite(at):
         ax.plot([at, at], [y - 0.36, y + 0.36], color=count.colour, linewidth=2.5)
     if failed:
         ax.plot(count.budget, y, "x", color=GREY)
