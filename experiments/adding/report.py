@@ -1,0 +1,165 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Tables of the adding problem, and its numbers beside the published ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments._registry import Row
+from experiments._results import table
+from experiments.adding.learning import CAP
+from experiments.adding.nets import names
+
+SOLVED = 1e-2  # a mean squared error below it; the constant's is 0.167
+# Root mean squared error at 100, 200 and 400, trained at 100 on 16,000 sequences.
+PUBLIC = {
+    "RNN": (0.386, 0.401, 0.406),
+    "LSTM": (0.0105, 0.038, 0.105),
+    "GRU": (0.0129, 0.198, 0.426),
+}
+PUBLIC_TRAINED, PUBLIC_TESTED = "100", ("100", "200", "400")
+PLAIN = "LSTM, forget bias 1"  # where `init_cell` starts
+BAI = {"LSTM": "0.164", "GRU": "5.3e-05"}
+
+
+def number(value: float) -> str:
+    """Two significant digits."""
+    return f"{value:.1e}" if value < 0.01 or value >= 1000 else f"{value:#.2g}"
+
+
+def spread(values: Sequence[float]) -> str:
+    """Median and range."""
+    low, middle, high = np.quantile(values, (0, 0.5, 1)).tolist()
+    most = f"over {number(CAP)}" if high >= CAP else number(high)
+    return f"{number(middle)} ({number(low)} to {most})"
+
+
+def known(found: dict[str, Any]) -> dict[str, Any]:
+    """The same in the order of `nets.names`; JSON has sorted it."""
+    return {name: found[name] for name in names() if name in found}
+
+
+def solved(values: Sequence[float]) -> str:
+    """How many seeds of all reached the goal."""
+    return f"{sum(v < SOLVED for v in values)}/{len(values)}"
+
+
+def at_their_length(results: dict[str, Any]) -> str:
+    """Errors at the length of training."""
+    lengths = list(map(str, sorted(map(int, results["nets"]))))
+    header = ["", "parameters"]
+    for length in lengths:
+        header += [f"T = {length}", "solved"]
+    rows = []
+    for name in known(results["parameters"]):
+        row = [name, f"{results['parameters'][name]:,}"]
+        for length in lengths:
+            errors = results["nets"][length][name]["test"][length]
+            row += [spread(errors), solved(errors)]
+        rows.append(row)
+    constant = ["the constant 1", "0"]
+    for length in lengths:
+        constant += [number(results["constant"][length]), ""]
+    return table(header, [*rows, constant])
+
+
+def at_longer(results: dict[str, Any], length: str) -> str:
+    """Errors of nets trained at one length, tested at that and at longer ones."""
+    found = results["nets"][length]
+    tested = sorted(next(iter(found.values()))["test"], key=int)
+    header = [f"trained at T = {length}", *(f"tested at {n}" for n in tested)]
+    rows = [
+        [
+            name,
+            *(spread(net["test"][n]) for n in tested),
+        ]
+        for name, net in known(found).items()
+    ]
+    constant = (number(results["constant"][n]) for n in tested)
+    return table(header, [*rows, ["the constant 1", *constant]])
+
+
+def search(document: dict[str, Any]) -> str:
+    """Validation errors of every rate; the chosen one's is bold."""
+    rates, found = document["settings"]["rates"], document["results"]["search"]
+    lengths = sorted(found, key=int)
+    header = [""] + [f"T = {n}, {rate:g}" for n in lengths for rate in rates]
+    rows = []
+    for name in known(found[lengths[0]]):
+        row = [name]
+        for length in lengths:
+            net = found[length][name]
+            for rate, error in zip(rates, net["errors"], strict=True):
+                mark = "**" if rate == net["rate"] else ""
+                row.append(f"{mark}{number(error)}{mark}")
+        rows.append(row)
+    return table(header, rows)
+
+
+def tables(document: dict[str, Any]) -> str:
+    """All of them."""
+    results, settings = document["results"], document["settings"]
+    seeds, sequences = (
+        len(settings["seeds"]),
+        settings["updates"] * settings["batch_size"],
+    )
+    lengths = sorted(results["nets"], key=int)
+    return "\n".join(
+        [
+            f"Mean squared error on {settings['test']} new sequences after training on "
+            f"{sequences:,}: median (range) over {seeds} seed(s), and how many of them "
+            f"are below {SOLVED:g}, at the length T of training.\n",
+            at_their_length(results),
+            "The same nets on longer sequences:\n",
+            *(at_longer(results, length) for length in lengths),
+            "The search: validation error of one net for each length and rate; bold "
+            "is what was chosen.\n",
+            search(document),
+        ]
+    )
+
+
+def at_the_longest(results: dict[str, Any]) -> list[Row]:
+    """GRU and the best LSTM beside those of Bai 2018."""
+    longest = max(results["nets"], key=int)
+    found = {
+        name: net["test"][longest] for name, net in results["nets"][longest].items()
+    }
+    lstms = [name for name in found if name.startswith("LSTM")]
+    best = min(lstms, key=lambda name: np.median(found[name]))
+    names = {"LSTM": dict.fromkeys([PLAIN, best]), "GRU": ["GRU"]}
+    return [
+        Row(
+            f"{name}, mean squared error at T = {longest}",
+            f"{spread(found[name])}, {solved(found[name])} solved",
+            f"{published} at T = 600 (Bai 2018)",
+        )
+        for cell, published in BAI.items()
+        for name in names[cell]
+    ]
+
+
+def beside_the_public_run(results: dict[str, Any]) -> list[Row]:
+    """Root mean squared errors of nets trained at one length, at three lengths."""
+    rows = []
+    for name, published in PUBLIC.items():
+        own = PLAIN if name == "LSTM" else name
+        test = results["nets"].get(PUBLIC_TRAINED, {}).get(own, {"test": {}})["test"]
+        if set(PUBLIC_TESTED) <= set(test):
+            ours = (number(np.median(np.sqrt(test[n]))) for n in PUBLIC_TESTED)
+            rows.append(
+                Row(
+                    f"{own}, trained at {PUBLIC_TRAINED}: root mean squared error at "
+                    + ", ".join(PUBLIC_TESTED),
+                    " / ".join(ours),
+                    " / ".join(map(str, published)) + " (a public run)",
+                )
+            )
+    return rows
+
+
+def compare(document: dict[str, Any]) -> list[Row]:
+    """The longest training beside Bai 2018, and length 100 beside a public run."""
+    results = document["results"]
+    return at_the_longest(results) + beside_the_public_run(results)
