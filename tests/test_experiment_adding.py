@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments import _parts
-from experiments.adding import learning, nets, run, task
+from experiments.adding import learning, nets, report, run, task
 
 pytestmark = pytest.mark.no_cover
 
@@ -118,6 +118,34 @@ def test_the_rate_with_the_lowest_error_is_chosen() -> None:
         for name, net in found.items():
             assert net["rate"] == settings["rates"][int(np.argmin(net["errors"]))], name
     assert settings["search_seed"] not in settings["seeds"]
+
+
+def test_what_the_readme_says_to_believe() -> None:
+    """Who adds within the budget, and who does not."""
+    results = document()["results"]
+    for length, found in results["nets"].items():
+        errors = {name: np.asarray(net["test"][length]) for name, net in found.items()}
+        solved = {name: int((e < report.SOLVED).sum()) for name, e in errors.items()}
+        assert solved["GRU"] >= 4 and solved["LSTM, chrono"] == 5, length
+        assert solved["RNN"] == solved["IRNN"] == 0, length
+        for bias in (0, 1, 3):
+            most = 5 if length == "50" else 1
+            assert solved[f"LSTM, forget bias {bias}"] <= most, length
+        assert min(map(len, errors.values())) == 5, length
+
+
+def test_rows_beside_published_numbers() -> None:
+    """By hand from results.json, and with the numbers that were published."""
+    found = document()["results"]["nets"]
+    rows = run.compare(document())
+    assert 1 <= len(rows) <= 6
+    gru = next(row for row in rows if row.what.startswith("GRU, mean"))
+    middle = sorted(found["400"]["GRU"]["test"]["400"])[2]
+    assert gru.ours.startswith(f"{middle:.1e} (") and "5.3e-05" in gru.published
+    lstm = next(row for row in rows if "forget bias 1, trained" in row.what)
+    middle = sorted(found["100"]["LSTM, forget bias 1"]["test"]["100"])[2] ** 0.5
+    assert lstm.ours.startswith(f"{middle:.2f} / ")
+    assert lstm.published.startswith("0.0105 / 0.038 / 0.105")
 
 
 def document() -> dict[str, Any]:

@@ -5,6 +5,6 @@ from experiments._registry import About
 
 ABOUT = About(
     question="Which net adds two marked numbers, and how far apart may they stand?",
-    cost="about twenty-five minutes on one CPU core",
+    cost="about half an hour on one CPU core",
     data="made on the spot: random numbers, two of them marked",
 )

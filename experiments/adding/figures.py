@@ -18,8 +18,9 @@ COLOURS = {
     "LSTM, forget bias 3": _figure.SKY,
     "LSTM, chrono": _figure.BLUE,
 }
-FLOOR, CEILING = 1e-6, 10.0
-GAP = 0.32  # between names, in powers of ten
+FLOOR, CEILING = 1e-5, 10.0
+GAP = 0.27  # between names, in powers of ten
+WIDTH, HEIGHT = 4.3, 4.6  # of a panel, in inches
 
 
 def draw(document: dict[str, Any], folder: Path) -> None:
@@ -38,9 +39,10 @@ def line(axes: Any, x: Any, values: Any, colour: str) -> float:
 
 def name_ends(axes: Any, x: float, ends: dict[str, float]) -> None:
     """Writes names at the ends of lines, moved apart where they would overlap."""
+    axes.set_xlim(right=x)
     heights = 10 ** _figure.apart(np.log10(list(ends.values())), GAP)
     for name, height in zip(ends, heights, strict=True):
-        short = name.replace("LSTM, forget bias", "LSTM, f")
+        short = name.replace("forget bias", "bias")
         _figure.label(axes, x, float(height), short, COLOURS.get(name, _figure.BLACK))
 
 
@@ -57,15 +59,20 @@ def panels(document: dict[str, Any], figure: Any) -> dict[str, Any]:
     return dict(zip(lengths, row, strict=True))
 
 
+def width(document: dict[str, Any]) -> float:
+    """Of a figure with all panels."""
+    return WIDTH * len(document["results"]["nets"])
+
+
 def learning(document: dict[str, Any], path: Path) -> None:
     """Draws the training error, which is one on new sequences, against updates."""
-    settings = document["settings"]
-    with _figure.saved(path, 17, 4.6) as figure:
+    every = document["settings"]["every"]
+    with _figure.saved(path, width(document), HEIGHT) as figure:
         for length, axes in panels(document, figure).items():
-            ends = {}
+            ends = {"constant 1": CONSTANT}
             for name, net in document["results"]["nets"][length].items():
                 curves = np.asarray(net["curve"])
-                updates = settings["every"] * (1 + np.arange(curves.shape[1]))
+                updates = every * (1 + np.arange(curves.shape[1]))
                 ends[name] = line(axes, updates, curves, COLOURS[name])
             axes.set_xlabel("updates")
             name_ends(axes, float(updates[-1]), ends)
@@ -73,9 +80,9 @@ def learning(document: dict[str, Any], path: Path) -> None:
 
 def longer(document: dict[str, Any], path: Path) -> None:
     """Draws the test error against the length of the test."""
-    with _figure.saved(path, 17, 4.6) as figure:
+    with _figure.saved(path, width(document), HEIGHT) as figure:
         for length, axes in panels(document, figure).items():
-            ends = {}
+            ends = {"constant 1": CONSTANT}
             for name, net in document["results"]["nets"][length].items():
                 tested = sorted(net["test"], key=int)
                 errors = [net["test"][steps] for steps in tested]

@@ -25,14 +25,17 @@ BAI = {"LSTM": "0.164", "GRU": "5.3e-05"}
 
 def number(value: float) -> str:
     """Two significant digits."""
-    return f"{value:.1e}" if value < 0.01 or value >= 1000 else f"{value:#.2g}"
+    if value >= CAP:
+        return "diverged"
+    if value < 0.01 or value >= 1000:
+        return f"{value:.1e}"
+    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}"
 
 
 def spread(values: Sequence[float]) -> str:
     """Median and range."""
-    low, middle, high = np.quantile(values, (0, 0.5, 1)).tolist()
-    most = f"over {number(CAP)}" if high >= CAP else number(high)
-    return f"{number(middle)} ({number(low)} to {most})"
+    low, middle, high = map(number, np.quantile(values, (0, 0.5, 1)).tolist())
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def known(found: dict[str, Any]) -> dict[str, Any]:
