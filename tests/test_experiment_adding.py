@@ -131,7 +131,9 @@ def test_what_the_readme_says_to_believe() -> None:
         for bias in (0, 1, 3):
             most = 5 if length == "50" else 1
             assert solved[f"LSTM, forget bias {bias}"] <= most, length
-        assert min(map(len, errors.values())) == 5, length
+        farthest = str(4 * int(length))
+        errors = {name: net["test"][farthest] for name, net in found.items()}
+        assert min(map(min, errors.values())) > report.SOLVED, length
 
 
 def test_rows_beside_published_numbers() -> None:
@@ -144,8 +146,8 @@ def test_rows_beside_published_numbers() -> None:
     assert gru.ours.startswith(f"{middle:.1e} (") and "5.3e-05" in gru.published
     lstm = next(row for row in rows if "forget bias 1, trained" in row.what)
     middle = sorted(found["100"]["LSTM, forget bias 1"]["test"]["100"])[2] ** 0.5
-    assert lstm.ours.startswith(f"{middle:.2f} / ")
-    assert lstm.published.startswith("0.0105 / 0.038 / 0.105")
+    assert lstm.ours.startswith(f"{middle:.2f} (")
+    assert lstm.published.startswith("0.0105; 0.038; 0.105")
 
 
 def document() -> dict[str, Any]:

@@ -43,6 +43,7 @@ def name_ends(axes: Any, x: float, ends: dict[str, float]) -> None:
     heights = 10 ** _figure.apart(np.log10(list(ends.values())), GAP)
     for name, height in zip(ends, heights, strict=True):
         short = name.replace("forget bias", "bias")
+        short += ", diverged" if ends[name] >= CEILING else ""
         _figure.label(axes, x, float(height), short, COLOURS.get(name, _figure.BLACK))
 
 
