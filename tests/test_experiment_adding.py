@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The adding problem: the task, the nets and the test error, by NumPy; the results."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,7 @@ def test_a_stopped_run_goes_on_and_lanes_are_their_own(tmp_path: Path) -> None:
 
 def test_the_rate_with_the_lowest_error_is_chosen() -> None:
     settings, results = document()["settings"], document()["results"]
+    assert settings == json.loads(json.dumps(dataclasses.asdict(run.Settings())))
     assert set(results["search"]) == {"50", "100", "200"}
     for found in results["search"].values():
         assert set(found) == set(nets.names())
