@@ -1,0 +1,175 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Trains nets side by side: the starts of one cell down, lanes across.
+
+A lane is a seed with a learning rate for each start, so that the search over rates and
+the run over seeds are one and the same.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments import _seeds
+from experiments.adding import nets, task
+
+CAP = 1e6  # larger errors, and those that are no number, count as this one
+START, TRAIN, VALIDATE, TEST = range(4)  # streams of random keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What every net is given.
+
+    Attributes:
+        units: H.
+        batch_size: sequences in an update.
+        updates: of Adam; the rate falls to nothing over them, as a cosine.
+        every: updates that go into one point of a learning curve.
+        clip: highest norm of a gradient.
+    """
+
+    units: int
+    batch_size: int
+    updates: int
+    every: int
+    clip: float
+
+    @property
+    def points(self) -> int:
+        """Of a learning curve."""
+        return self.updates // self.every
+
+
+class Learner(NamedTuple):
+    """A network in training.
+
+    Attributes:
+        network: `nets.Network`.
+        moments: the optimiser's.
+        curve: (points,) mean squared error, a mean over each stretch of updates.
+    """
+
+    network: Any
+    moments: Any
+    curve: jax.Array
+
+
+def optimizer(budget: Budget, rate: Any) -> optax.GradientTransformation:
+    """Adam with clipped gradients."""
+    return optax.chain(
+        optax.clip_by_global_norm(budget.clip),
+        optax.adam(optax.cosine_decay_schedule(rate, budget.updates)),
+    )
+
+
+def squared_error(network: nets.Network, x: jax.Array, y: jax.Array) -> jax.Array:
+    """Mean over the batch."""
+    return jnp.mean(jnp.square(nets.answers(network, x) - y))
+
+
+def stretch(
+    budget: Budget, length: int, learner: Learner, key: jax.Array, rate: Any, n: Any
+) -> Learner:
+    """Trains one network for `every` updates, each on new sequences."""
+
+    def update(state: Any, number: jax.Array) -> tuple[Any, jax.Array]:
+        network, moments = state
+        own = jax.random.fold_in(key, number)
+        x, y = task.sequences(own, length, budget.batch_size)
+        error, gradient = jax.value_and_grad(squared_error)(network, x, y)
+        step, moments = optimizer(budget, rate).update(gradient, moments, network)
+        return (optax.apply_updates(network, step), moments), error
+
+    numbers = n * budget.every + jnp.arange(budget.every)
+    state = learner.network, learner.moments
+    state, errors = jax.lax.scan(update, state, numbers)
+    return Learner(*state, learner.curve.at[n].set(errors.mean()))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def stretches(
+    budget: Budget, length: int, learners: Any, keys: Any, rates: Any, n: Any
+) -> Any:
+    """`stretch` of learners (starts, lanes), keys (lanes,), rates (starts, lanes)."""
+    lanes = jax.vmap(partial(stretch, budget, length), (0, 0, 0, None))
+    return jax.vmap(lanes, (0, None, 0, None))(learners, keys, rates, n)
+
+
+def begin(budget: Budget, length: int, cell: str, keys: jax.Array) -> Learner:
+    """Draws a net for each start of a cell and each key (lanes,).
+
+    It does so step by step, where one orthogonal matrix is compiled for all of them.
+    """
+
+    def one(start: nets.Start, key: jax.Array) -> Learner:
+        network = nets.init(start, budget.units, length, key)
+        moments = optimizer(budget, 1.0).init(network)
+        return Learner(network, moments, jnp.zeros(budget.points))
+
+    return _seeds.stack(
+        [
+            _seeds.stack([one(start, key) for key in keys])
+            for start in nets.CELLS[cell].values()
+        ]
+    )
+
+
+def train(
+    budget: Budget,
+    length: int,
+    cell: str,
+    seeds: Sequence[int],
+    rates: Any,
+    loop: Callable[..., Any],
+    advance: Callable[[float], None],
+) -> Learner:
+    """Trains all starts of a cell.
+
+    Args:
+        budget: of each net.
+        length: T.
+        cell: of `nets.CELLS`.
+        seeds: (lanes,), which decide start and sequences.
+        rates: (starts, lanes), of Adam.
+        loop: `Parts.loop`, given its name.
+        advance: called after each stretch with the error of the net in the middle.
+
+    Returns:
+        Trained `Learner`s, every leaf (starts, lanes, …).
+    """
+    learners = begin(budget, length, cell, _seeds.keys(seeds, START))
+    rates = jnp.asarray(rates, learners.curve.dtype)
+    keys = _seeds.keys(seeds, TRAIN)
+
+    def step(n: int, learners: Learner) -> Learner:
+        learners = stretches(budget, length, learners, keys, rates, n)
+        advance(float(np.median(learners.curve[..., n])))
+        return learners
+
+    return loop(learners, step, budget.points)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def held_out(
+    networks: Any, key: jax.Array, length: int, count: int
+) -> tuple[jax.Array, jax.Array]:
+    """Squared errors on new sequences, the same for all.
+
+    Returns:
+        The error of networks (starts, lanes), and that of the constant 1.
+    """
+    x, y = task.sequences(key, length, count)
+    lanes = jax.vmap(squared_error, (0, None, None))
+    errors = jax.vmap(lanes, (0, None, None))(networks, x, y)
+    return capped(errors), jnp.mean(jnp.square(y - 1))
+
+
+def capped(errors: jax.Array) -> jax.Array:
+    """Errors as JSON can have them."""
+    return jnp.nan_to_num(jnp.minimum(errors, CAP), nan=CAP)

@@ -1,0 +1,211 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Trains seven nets to add, at four lengths, and tests them at longer ones."""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.progress import Progress
+
+from experiments import _seeds
+from experiments._parts import Parts
+from experiments._registry import Row
+from experiments.adding import figures, learning, nets, report
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What can be changed from the command line."""
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """One network each, side by side; of its start and its sequences."""
+    lengths: tuple[int, ...] = (50, 100, 200, 400)
+    """Steps of the training sequences; each net is trained at each."""
+    cells: tuple[str, ...] = tuple(nets.CELLS)
+    """Which cells; the LSTM has four starts, the others have one."""
+    longer: tuple[int, ...] = (1, 2, 4)
+    """Tested at so many times the length of training."""
+    units: int = 32
+    """Units of every net."""
+    batch_size: int = 16
+    """Sequences in an update."""
+    updates: int = 1000
+    """Updates by Adam; the rate falls as a cosine."""
+    every: int = 50
+    """Updates in one point of a learning curve."""
+    rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
+    """Learning rates to choose from, for each net at each length."""
+    search_up_to: int = 200
+    """Longer sequences take the rates of the longest that are no longer than this."""
+    search_seed: int = 100
+    """Of the nets that choose the rate, and of the validation and test sequences."""
+    validation: int = 512
+    """Sequences that choose the rate."""
+    test: int = 512
+    """Sequences that are tested on, at each length the same for all nets."""
+    clip: float = 1.0
+    """Highest norm of a gradient."""
+
+
+SMOKE = Settings(
+    seeds=(0, 1),
+    lengths=(6,),
+    longer=(1,),
+    cells=("IRNN",),
+    units=4,
+    batch_size=8,
+    updates=20,
+    every=5,
+    rates=(1e-3, 1e-2),
+    validation=32,
+    test=32,
+)
+
+
+def budget(settings: Settings) -> learning.Budget:
+    """What every net is given."""
+    return learning.Budget(
+        settings.units,
+        settings.batch_size,
+        settings.updates,
+        settings.every,
+        settings.clip,
+    )
+
+
+def key(settings: Settings, stream: int, length: int) -> jax.Array:
+    """Of held-out sequences."""
+    return jax.random.fold_in(_seeds.keys([settings.search_seed], stream)[0], length)
+
+
+def search(
+    settings: Settings, cell: str, length: int, parts: Parts, advance: Any
+) -> dict[str, Any]:
+    """Trains one net of each start with each rate.
+
+    Returns:
+        By name of the net: validation errors (rates,), and the rate with the lowest.
+    """
+    rates = settings.rates
+    learners = learning.train(
+        budget(settings),
+        length,
+        cell,
+        [settings.search_seed] * len(rates),
+        [rates] * len(nets.CELLS[cell]),
+        partial(parts.loop, f"search {cell} {length}"),
+        advance,
+    )
+    held_out = key(settings, learning.VALIDATE, length)
+    errors, _ = learning.held_out(
+        learners.network, held_out, length, settings.validation
+    )
+    return {
+        name: {"errors": own, "rate": rates[int(np.argmin(own))]}
+        for name, own in zip(nets.CELLS[cell], np.asarray(errors), strict=True)
+    }
+
+
+def study(
+    settings: Settings,
+    cell: str,
+    length: int,
+    rates: dict[str, float],
+    parts: Parts,
+    advance: Any,
+) -> dict[str, Any]:
+    """Trains with all seeds at one length, and tests.
+
+    Returns:
+        `nets`: by name, learning curves (seeds, points) and test errors (seeds,) by
+        length; and `constant`: by length, the error of the constant 1.
+    """
+    learners = learning.train(
+        budget(settings),
+        length,
+        cell,
+        settings.seeds,
+        [[rates[name]] * len(settings.seeds) for name in nets.CELLS[cell]],
+        partial(parts.loop, f"train {cell} {length}"),
+        advance,
+    )
+    tests = {}
+    for steps in (length * times for times in settings.longer):
+        sequences = key(settings, learning.TEST, steps), steps, settings.test
+        tests[str(steps)] = learning.held_out(learners.network, *sequences)
+    curves = learning.capped(learners.curve)
+    found = {
+        name: {
+            "curve": curves[n],
+            "test": {steps: errors[n] for steps, (errors, _) in tests.items()},
+        }
+        for n, name in enumerate(nets.CELLS[cell])
+    }
+    constant = {steps: error for steps, (_, error) in tests.items()}
+    return {"nets": found, "constant": constant}
+
+
+def parameters(settings: Settings) -> dict[str, int]:
+    """How many numbers each net learns."""
+    counts = {}
+    for cell in settings.cells:
+        for name, start in nets.CELLS[cell].items():
+            draw = partial(nets.init, start, settings.units, settings.lengths[0])
+            shapes = jax.eval_shape(draw, jax.random.key(0))
+            counts[name] = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    return counts
+
+
+def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+    """Goes through all cells and lengths."""
+    lengths = sorted(settings.lengths)
+    searched = [n for n in lengths if n <= settings.search_up_to] or lengths[:1]
+    stretches = (len(lengths) + len(searched)) * budget(settings).points
+    total = len(settings.cells) * stretches
+    task_id = progress.add_task("adding", total=total, note="compiling")
+
+    def advance(what: str, error: float) -> None:
+        progress.update(task_id, advance=1, note=f"{what}: error {error:.2g}")
+
+    found: dict[str, Any] = {str(n): {} for n in lengths}
+    choice: dict[str, Any] = {str(n): {} for n in searched}
+    constant: dict[str, float] = {}
+    with jax.enable_x64(False):
+        for cell in settings.cells:
+            for length in lengths:
+                what = f"{cell}, T = {length}"
+                if length in searched:
+                    tell = partial(advance, f"{what}, search")
+                    make = partial(search, settings, cell, length, parts, tell)
+                    choice[str(length)] |= parts(f"{what}, search", make)
+                last = choice[str(max(n for n in searched if n <= length))]
+                rates = {name: net["rate"] for name, net in last.items()}
+                tell = partial(advance, what)
+                make = partial(study, settings, cell, length, rates, parts, tell)
+                part = parts(what, make)
+                found[str(length)] |= part["nets"]
+                constant |= part["constant"]
+        return {
+            "constant": constant,
+            "nets": found,
+            "parameters": parameters(settings),
+            "search": choice,
+        }
+
+
+def tables(document: dict[str, Any]) -> str:
+    """Renders errors, longer sequences, and the choice of the rate."""
+    return report.tables(document)
+
+
+def compare(document: dict[str, Any]) -> list[Row]:
+    """The longest training beside Bai's, and length 100 beside a public run."""
+    return report.compare(document)
+
+
+def draw(document: dict[str, Any], folder: Path) -> None:
+    """Draws learning curves and errors at longer lengths."""
+    figures.draw(document, folder)
