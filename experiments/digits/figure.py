@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from experiments import _figure
 from experiments.digits import tasks
@@ -28,29 +29,33 @@ TITLES = {
 
 
 def panel(axes: Axes, found: dict[str, Any], baselines: dict[str, float]) -> None:
-    """Accuracy against epochs, and the baselines."""
-    ends = {}
+    """Error against epochs, on a log scale, and the baselines."""
+    ends, last = {}, 1.0
     for name, one in found.items():
-        curves = np.asarray(one["held_out_accuracy"])
+        curves = 1 - np.asarray(one["held_out_accuracy"])
         epochs, colour = np.arange(1, curves.shape[1] + 1), COLOURS[name]
         middle = np.median(curves, 0)
         axes.fill_between(
             epochs, curves.min(0), curves.max(0), color=colour, alpha=0.15, linewidth=0
         )
         axes.plot(epochs, middle, color=colour)
-        ends[name] = float(middle[-1])
-    for name, value in baselines.items():
-        axes.axhline(value, color=COLOURS[name], linestyle="--", linewidth=1.2)
-        ends[name] = value
-    low, high = axes.get_ylim()
-    heights = _figure.apart(list(ends.values()), (high - low) / 16)
+        ends[name], last = float(middle[-1]), float(epochs[-1])
+    for name, accuracy in baselines.items():
+        ends[name] = 1 - accuracy
+        axes.hlines(ends[name], 1, last, COLOURS[name], linestyle="--", linewidth=1.2)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    low, high = np.log(axes.get_ylim())
+    heights = np.exp(_figure.apart(np.log(list(ends.values())), (high - low) / 16))
     for height, name in zip(heights, ends, strict=True):
-        _figure.label(axes, float(epochs[-1]), float(height), name, COLOURS[name])
+        _figure.label(axes, last, float(height), name, COLOURS[name])
     axes.set_xlabel("epoch")
 
 
 def draw(document: dict[str, Any], path: Path) -> None:
-    """Draws held-out accuracy against epochs for every task."""
+    """Draws held-out error against epochs for every task."""
     results = document["results"]
     names = document["settings"]["tasks"]
     columns = min(2, len(names))
@@ -65,6 +70,6 @@ def draw(document: dict[str, Any], path: Path) -> None:
             )
             axes.set_title(TITLES[task])
         for row in grid:
-            row[0].set_ylabel("held-out accuracy")
+            row[0].set_ylabel("held-out error")
         for axes in grid.flat[len(names) :]:
             axes.set_axis_off()

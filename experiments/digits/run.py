@@ -128,13 +128,13 @@ def rate_table(document: dict[str, Any]) -> str:
         for net in settings["nets"]
     ]
     listed = ", ".join(f"{rate:g}" for rate in settings["rates"])
-    return table([f"learning rate (of {listed})", *results], rows)
+    return table([f"learning rate (validation accuracy at {listed})", *results], rows)
 
 
 def chosen(found: dict[str, Any]) -> str:
     """A learning rate, and the accuracy of each that was tried."""
     tried = ", ".join(f"{value:.3f}" for value in found["validation_accuracy"])
-    return f"{found['rate']:g} (by {tried})" if tried else f"{found['rate']:g}"
+    return f"{found['rate']:g} ({tried})" if tried else f"{found['rate']:g}"
 
 
 def tables(document: dict[str, Any]) -> str:

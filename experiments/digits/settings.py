@@ -31,9 +31,9 @@ class Settings:
     """Units of networks that read rows."""
     pixels_units: int = 32
     """Units of networks that read pixels."""
-    rows_epochs: int = 12
+    rows_epochs: int = 8
     """Passes over the training digits, read in rows."""
-    pixels_epochs: int = 12
+    pixels_epochs: int = 8
     """Passes over the training digits, read in pixels."""
     rows_batch: int = 50
     """Digits in a minibatch, read in rows."""
@@ -46,8 +46,8 @@ class Settings:
     """Training digits that judge the rates, left out while these are tried."""
     search_seed: int = 1000
     """Of the networks with which rates are tried."""
-    search_part: int = 3
-    """Rates are tried with so manyeth a part of the epochs."""
+    search_part: int = 2
+    """Rates are tried for the epochs divided by this."""
     weight_decay: float = 1e-2
     """Of AdamW."""
     clip: float = 1.0
