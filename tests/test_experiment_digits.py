@@ -146,7 +146,7 @@ def test_the_rate_is_chosen_without_the_held_out_digits(monkeypatch: Any) -> Non
         return {"held_out_accuracy": np.asarray([[0.9, 0.1], [0.1, 0.5], [0.1, 0.5]])}
 
     monkeypatch.setattr(training, "train", train)
-    one, digits = plan("RNN", rates=(3.0, 2.0, 1.0)), noise()
+    one, digits = plan("RNN", rates=(3.0, 2.0, 1.0), search_part=3), noise()
     found = training.choose(one, digits, None, None)
     assert found == {"rate": 1.0, "validation_accuracy": [0.1, 0.5, 0.5]}
     assert 1000 not in Settings().seeds

@@ -21,7 +21,7 @@ from experiments.digits.training import Plan, choose, train
 SMOKE = Settings(
     seeds=(0, 1),
     tasks=("rows", "rows-permuted"),
-    nets=("LSTM",),
+    nets=("RNN",),
     train=200,
     held_out=100,
     rows_units=16,
@@ -39,12 +39,15 @@ def plan_of(settings: Settings, kind: str, net: NetName) -> Plan:
 
 
 def read(settings: Settings, task: str, digits: data.Digits) -> data.Digits:
-    """The digits as a task has them read."""
+    """The digits as a task has them read, with mean 0 and deviation 1."""
     x, held_out = (
         tasks.sequences(task, a, settings.order_seed)
         for a in (digits.x, digits.held_out_x)
     )
-    return digits._replace(x=x, held_out_x=held_out)
+    mean, deviation = x.mean(), x.std()
+    return digits._replace(
+        x=(x - mean) / deviation, held_out_x=(held_out - mean) / deviation
+    )
 
 
 def study(

@@ -149,8 +149,9 @@ def train(
         Training loss and held-out accuracy, (networks, epochs).
     """
     total, on_device = len(digits.y), jax.device_put(digits)
+    updates = plan.epochs * (total // plan.batch)
     networks = _seeds.stack([init(plan, key) for key in _seeds.keys(seeds, 0)])
-    moments = jax.vmap(optimizer(plan, 1, 0.0).init)(networks)
+    moments = jax.vmap(optimizer(plan, updates, 0.0).init)(networks)
     highest = jnp.asarray(rates, jnp.float32)
 
     def stretch(number: int, state: Any) -> Any:
