@@ -41,18 +41,6 @@ def test_list(capsys: Any) -> None:
         assert name in text and _registry.about(name).question in text
 
 
-def test_digits(tmp_path: Path, capsys: Any) -> None:
-    document = run("digits", tmp_path)
-    results = document["results"]
-    loss = np.asarray(results["train_loss"])
-    assert loss.shape == (2, 3) and (loss[:, -1] < loss[:, 0]).all()
-    assert np.asarray(results["held_out_accuracy"]).shape == (2, 3)
-    assert (tmp_path / "learning_curve.png").stat().st_size > 10_000
-    assert "logistic regression" in capsys.readouterr().out
-    assert document["settings"]["train"] == 200
-    assert str(tmp_path) not in (tmp_path / "results.json").read_text()
-
-
 def test_gradient_lag(tmp_path: Path) -> None:
     results = run("gradient_lag", tmp_path)["results"]
     assert results["closed_form_error"] < 1e-10
@@ -101,12 +89,6 @@ def test_readme_and_results_agree(name: str) -> None:
     assert readme == _results.fill(readme, _registry.load(name).tables(document))
     assert name in ONE_SEED or len(document["settings"]["seeds"]) >= 5
     assert document["command"] == f"python -m experiments run {name}"
-
-
-def test_the_published_accuracy_is_reached() -> None:
-    document = json.loads((FOLDER / "digits" / "results.json").read_text())
-    curves = np.asarray(document["results"]["held_out_accuracy"])
-    assert curves[:, -1].min() >= 0.95
 
 
 def test_characters(tmp_path: Path) -> None:

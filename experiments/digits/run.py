@@ -126,12 +126,13 @@ def accuracy_table(document: dict[str, Any]) -> str:
 def rate_table(document: dict[str, Any]) -> str:
     """A table of the learning rates, and of the accuracies that chose them."""
     settings, results = document["settings"], document["results"]["rates"]
+    kinds = sorted(results, reverse=True)
     rows = [
-        [net, *(chosen(found[net]) for found in results.values())]
+        [net, *(chosen(results[kind][net]) for kind in kinds)]
         for net in settings["nets"]
     ]
     listed = ", ".join(f"{rate:g}" for rate in settings["rates"])
-    return table([f"learning rate (validation accuracy at {listed})", *results], rows)
+    return table([f"learning rate (validation accuracy at {listed})", *kinds], rows)
 
 
 def chosen(found: dict[str, Any]) -> str:
