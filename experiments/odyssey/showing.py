@@ -1,0 +1,284 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Tables and figure, from what results.json holds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from experiments import _figure
+from experiments._figure import BLACK, BLUE, GREY, ORANGE, SKY, VERMILION, label
+from experiments._registry import Row
+from experiments._results import table
+
+PUBLISHED = {"LSTM": 8.45, "GRU": 8.43, "RNN": 8.91, "TCN": 8.10}  # Bai et al. 2018
+WHAT = {
+    "V": "forget gate and peepholes",
+    "NIG": "no input gate",
+    "NFG": "no forget gate",
+    "NOG": "no output gate",
+    "NIAF": "candidate not squashed",
+    "NOAF": "output not squashed",
+    "NP": "no peepholes",
+    "CIFG": "coupled gates, f = 1 - i",
+    "FGR": "gates see the last gates",
+    "GRU": "gated recurrent unit",
+    "RNN": "tanh network",
+}
+BASELINES = {"GRU", "RNN"}
+
+
+def middle(values: Sequence[float], form: str = ".2f") -> str:
+    """The median."""
+    return f"{np.median(values):{form}}"
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """The range."""
+    return f"{min(values):{form}} to {max(values):{form}}"
+
+
+def stack_name(document: dict[str, Any]) -> str:
+    """The published network, in words."""
+    settings = document["settings"]
+    return f"LSTM, {settings['stack_layers']} layers of {settings['stack_units']}"
+
+
+def differences(document: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Of each cell, its test loss less vanilla's of the same seed."""
+    found = document["results"]["variants"]
+    vanilla = np.asarray(found["V"]["test"])
+    return {name: np.asarray(found[name]["test"]) - vanilla for name in _names(found)}
+
+
+def _names(found: dict[str, Any]) -> list[str]:
+    """Names of the cells in the order of WHAT."""
+    return [name for name in WHAT if name in found]
+
+
+def _frames(count: int) -> str:
+    return "the last frame" if count == 1 else f"the last {count} frames"
+
+
+def against_published(document: dict[str, Any]) -> str:
+    """The network beside the published one, and what needs no recurrence."""
+    results = document["results"]
+    stack = results["stack"]
+    rows = [
+        (
+            stack_name(document),
+            f"{stack['parameters']:,}",
+            middle(stack["test"]),
+            spread(stack["test"]),
+            middle(stack["valid"]),
+            f"{PUBLISHED['LSTM']:.2f}",
+        )
+    ]
+    for one in sorted(results["regressions"], key=lambda one: -one["frames"]):
+        seen = one["frames"] * 88
+        rows.append(
+            (
+                f"logistic regression on {_frames(one['frames'])}",
+                f"{(seen + 1) * 88:,}",
+                f"{one['test']:.2f}",
+                "",
+                f"{one['valid']:.2f}",
+                "",
+            )
+        )
+    for name, count in (("repetition", 2 * 88), ("frequency", 88)):
+        test, valid = (f"{results[name][split]:.2f}" for split in ("test", "valid"))
+        rows.append((f"{name} of each key", f"{count}", test, "", valid, ""))
+    seeds = len(stack["test"])
+    header = (
+        "nats a frame",
+        "parameters",
+        "test",
+        f"range, {seeds} seed(s)",
+        "validation",
+        "published test",
+    )
+    return table(header, rows)
+
+
+def against_vanilla(document: dict[str, Any]) -> str:
+    """The variants beside vanilla."""
+    results, settings = document["results"], document["settings"]
+    found, apart = results["variants"], differences(document)
+    rows = []
+    for name in sorted(apart, key=lambda name: np.median(found[name]["test"])):
+        one, less = found[name], apart[name]
+        vanilla = name == "V"
+        rows.append(
+            (
+                f"{name}: {WHAT[name]}",
+                f"{one['parameters']:,}",
+                f"{one['learning_rate']:g}",
+                middle(one["valid"], ".3f"),
+                middle(one["test"], ".3f"),
+                spread(one["test"], ".3f"),
+                "" if vanilla else middle(less, "+.3f"),
+                "" if vanilla else spread(less, "+.3f"),
+                "" if vanilla else f"{(less < 0).sum()} of {len(less)}",
+            )
+        )
+    header = (
+        f"one layer of {settings['variant_units']}",
+        "parameters",
+        "rate",
+        "validation",
+        "test",
+        "range",
+        "less vanilla",
+        "range",
+        "seeds that beat vanilla",
+    )
+    return table(header, rows) + "\n" + verdict(document)
+
+
+def verdict(document: dict[str, Any]) -> str:
+    """Which variants lie on one side of vanilla with every seed."""
+    apart = differences(document)
+    apart = {k: v for k, v in apart.items() if k != "V" and k not in BASELINES}
+    sides = {
+        "better than vanilla with every seed": [
+            k for k, v in apart.items() if max(v) < 0
+        ],
+        "worse with every seed": [k for k, v in apart.items() if min(v) > 0],
+        "on either side": [k for k, v in apart.items() if min(v) <= 0 <= max(v)],
+    }
+    lines = [f"{side}: {', '.join(names) or 'none'}" for side, names in sides.items()]
+    return f"Of the variants, {'; '.join(lines)}.\n"
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in after.items() if value != before[name]}
+
+
+def _said(recipe: dict[str, Any]) -> str:
+    """What a recipe has, in words; what is zero is left out of a whole one."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value[0] if isinstance(value, list) else value}"
+        for name, value in recipe.items()
+        if name != "epochs"
+    )
+
+
+def tuning(document: dict[str, Any]) -> str:
+    """What was tried before, on validation alone."""
+    tried = document["results"]["tuning"]
+    rows = []
+    for one in tried:
+        first = next(other for other in tried if other["net"] == one["net"])
+        recipe = one["recipe"]
+        said = recipe if one is first else _changed(first["recipe"], recipe)
+        rows.append(
+            (
+                f"{one['net']}: {_said(said) or 'the same'}",
+                f"{one['valid']:.3f}",
+                f"{one['epoch']} of {recipe['epochs']}",
+            )
+        )
+    minutes = sum(one["seconds"] for one in tried) / 60
+    return (
+        table(("tried", "validation, nats a frame", "best epoch"), rows)
+        + f"\n{len(tried)} networks of one seed, which is none of those above, "
+        f"{minutes:.0f} minutes of one core in all.\n"
+    )
+
+
+def tables(document: dict[str, Any]) -> str:
+    """Renders all of the README's tables."""
+    minutes = document["wall_seconds"] / 60
+    return "\n".join(
+        (
+            against_published(document),
+            against_vanilla(document),
+            tuning(document),
+            f"The run took {minutes:.0f} minutes.\n",
+        )
+    )
+
+
+def compare(document: dict[str, Any]) -> list[Row]:
+    """The numbers that answer the question."""
+    results, settings = document["results"], document["settings"]
+    test = results["stack"]["test"]
+    less = {k: v for k, v in differences(document).items() if k != "V"}
+    own = {k: v for k, v in less.items() if k not in BASELINES}
+    best, worst = (pick(own, key=lambda k: np.median(own[k])) for pick in (min, max))
+    units = settings["variant_units"]
+
+    def said(name: str) -> str:
+        return f"{name}: {middle(own[name], '+.3f')} ({spread(own[name], '+.3f')})"
+
+    return [
+        Row(
+            f"{stack_name(document)}, nats a frame",
+            f"{middle(test)} ({spread(test)})",
+            f"{PUBLISHED['LSTM']} (Bai et al. 2018)",
+        ),
+        Row(
+            f"best variant of {units} units, less vanilla",
+            said(best),
+            "no variant is better (Greff et al. 2017)",
+        ),
+        Row(
+            f"worst variant of {units} units, less vanilla",
+            said(worst),
+            "forget gate and output activation matter most (Greff et al. 2017)",
+        ),
+    ]
+
+
+def draw(document: dict[str, Any], folder: Path) -> None:
+    """Draws the learning curve, and every variant beside vanilla."""
+    with _figure.saved(folder / "odyssey.png", 11, 4.4) as figure:
+        left, right = figure.subplots(1, 2, width_ratios=(1, 1.1))
+        _curve(left, document)
+        _dots(right, document)
+
+
+def _curve(axes: Axes, document: dict[str, Any]) -> None:
+    """Validation of the published network, beside lines for the test split."""
+    results = document["results"]
+    curves = np.asarray(results["stack"]["curve"])
+    epochs = 1 + np.arange(curves.shape[1])
+    axes.fill_between(
+        epochs, curves.min(0), curves.max(0), color=BLUE, alpha=0.2, linewidth=0
+    )
+    axes.plot(epochs, np.median(curves, 0), color=BLUE)
+    best = min(results["regressions"], key=lambda one: one["test"])
+    lines = {
+        "ours": (float(np.median(results["stack"]["test"])), BLUE),
+        "published LSTM": (PUBLISHED["LSTM"], ORANGE),
+        "published RNN": (PUBLISHED["RNN"], VERMILION),
+        "published TCN": (PUBLISHED["TCN"], SKY),
+        "regression": (best["test"], GREY),
+    }
+    low, high = PUBLISHED["TCN"] - 0.15, float(np.median(curves, 0)[:5].max())
+    axes.set_ylim(low, min(high, 10.0))
+    heights = _figure.apart([y for y, _ in lines.values()], 0.09)
+    for height, (name, (y, colour)) in zip(heights, lines.items(), strict=True):
+        axes.axhline(y, color=colour, linestyle="--", linewidth=1.3)
+        label(axes, float(epochs[-1]), float(height), f"{name}, test", colour)
+    axes.set_title(f"{stack_name(document)}: validation")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("nats a frame")
+
+
+def _dots(axes: Axes, document: dict[str, Any]) -> None:
+    """Test loss of every cell and seed."""
+    found = document["results"]["variants"]
+    names = sorted(_names(found), key=lambda k: -float(np.median(found[k]["test"])))
+    for y, name in enumerate(names):
+        test = found[name]["test"]
+        colour = BLACK if name == "V" else GREY if name in BASELINES else BLUE
+        axes.plot(test, [y] * len(test), "o", color=colour, alpha=0.4, markersize=5)
+        axes.plot(np.median(test), y, "|", color=colour, markersize=16, mew=2.4)
+    axes.axvline(float(np.median(found["V"]["test"])), color=BLACK, linewidth=0.9)
+    axes.set_yticks(range(len(names)), [f"{WHAT[k]}  {k}" for k in names])
+    axes.set_title(f"one layer of {document['settings']['variant_units']}: test")
+    axes.set_xlabel("nats a frame")
