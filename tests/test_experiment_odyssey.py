@@ -82,7 +82,7 @@ def test_all_frames_weigh_the_same(name: Any, pieces: list[np.ndarray]) -> None:
 
 def test_baselines_count_as_by_hand(pieces: list[np.ndarray]) -> None:
     train, test = pieces[:4], pieces[4:]
-    after = {0: [], 1: []}  # of key 5
+    after: dict[int, list[int]] = {0: [], 1: []}  # of key 5
     for piece in train:
         for last, now in zip(piece[:-1, 5], piece[1:, 5], strict=True):
             after[int(last)].append(int(now))

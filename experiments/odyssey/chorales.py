@@ -49,7 +49,7 @@ def chorales(pieces: int | None = None) -> Chorales:
     Returns:
         The splits as they were published: 229, 76 and 77 pieces.
     """
-    from scipy.io import loadmat
+    from scipy.io import loadmat  # type: ignore[import-untyped]
 
     found = loadmat(data.fetch(data.JSB))
     return Chorales(

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from experiments._parts import Parts
-from experiments.odyssey.chorales import Chorales, Rows, pack
+from experiments.odyssey.chorales import KEYS, Chorales, Rows, pack
 from experiments.odyssey.nets import Network, init, nats
 from experiments.odyssey.recipe import Recipe
 
@@ -49,6 +49,14 @@ def splits(pieces: Chorales, rows: int) -> Splits:
         pack(pieces.test),
         log_odds(pieces.train),
     )
+
+
+def bounded(nats: jax.Array) -> jax.Array:
+    """Nats a frame, or what a coin for each key would have, if that is less.
+
+    A network that diverged, to NaN perhaps, has a number that can be compared.
+    """
+    return jnp.fmin(nats, KEYS * np.log(2))
 
 
 class Run(NamedTuple):
@@ -152,14 +160,14 @@ class Trainer:
             (jnp.arange(self.updates), order),
         )
         network, state, average = carry
-        valid = nats(average, self.data.valid, self.recipe).value
+        valid = bounded(nats(average, self.data.valid, self.recipe).value)
         better = valid < run.valid.min()
         return Run(
             network,
             state,
             average,
             jax.tree.map(partial(jnp.where, better), average, run.chosen),
-            run.train.at[n].set(jax.tree.map(jnp.sum, means).value),
+            run.train.at[n].set(bounded(jax.tree.map(jnp.sum, means).value)),
             run.valid.at[n].set(valid),
         )
 
@@ -187,7 +195,7 @@ class Trainer:
         """Jitted: networks (N, …) -> nats a frame of the test split (N,)."""
 
         def one(network: Network) -> jax.Array:
-            return nats(network, self.data.test, self.recipe).value
+            return bounded(nats(network, self.data.test, self.recipe).value)
 
         return jax.jit(partial(jax.lax.map, one))
 

@@ -30,12 +30,12 @@ WHAT = {
 BASELINES = {"GRU", "RNN"}
 
 
-def middle(values: Sequence[float], form: str = ".2f") -> str:
+def middle(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
     """The median."""
     return f"{np.median(values):{form}}"
 
 
-def spread(values: Sequence[float], form: str = ".2f") -> str:
+def spread(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
     """The range."""
     return f"{min(values):{form}} to {max(values):{form}}"
 
@@ -264,6 +264,7 @@ def _curve(axes: Axes, document: dict[str, Any]) -> None:
     for height, (name, (y, colour)) in zip(heights, lines.items(), strict=True):
         axes.axhline(y, color=colour, linestyle="--", linewidth=1.3)
         label(axes, float(epochs[-1]), float(height), f"{name}, test", colour)
+    axes.set_xlim(0, float(epochs[-1]))
     axes.set_title(f"{stack_name(document)}: validation")
     axes.set_xlabel("epoch")
     axes.set_ylabel("nats a frame")
