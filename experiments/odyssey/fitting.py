@@ -123,7 +123,9 @@ class Trainer:
     def start(self, seed: Any) -> Run:
         """The run of a seed before its first epoch."""
         odds = jnp.asarray(self.data.odds)
-        network = init(self.name, self.units, odds, jax.random.key(seed))
+        # Epochs fold in the numbers below this one.
+        key = jax.random.fold_in(jax.random.key(seed), self.recipe.epochs)
+        network = init(self.name, self.units, odds, key)
         curve = jnp.full(self.recipe.epochs, jnp.inf)
         state = self.optimiser(0.0).init(network)
         return Run(network, state, network, network, curve, curve)
