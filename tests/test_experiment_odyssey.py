@@ -86,7 +86,7 @@ def test_baselines_count_as_by_hand(pieces: list[np.ndarray]) -> None:
     for piece in train:
         for last, now in zip(piece[:-1, 5], piece[1:, 5], strict=True):
             after[int(last)].append(int(now))
-    logits = baselines.odds(*_transitions(train))
+    logits = chorales.log_odds(*_transitions(train))
     for last, seen in after.items():
         share = (sum(seen) + 1) / (len(seen) + 2)
         np.testing.assert_allclose(1 / (1 + np.exp(-logits[last, 5])), share, rtol=1e-6)

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-from experiments.odyssey.chorales import KEYS, Chorales
+from experiments.odyssey.chorales import KEYS, Chorales, log_odds
 
 Pieces = Sequence[np.ndarray]
 
@@ -43,22 +43,17 @@ def entropy(logits: np.ndarray, following: np.ndarray) -> float:
     return float(losses.sum(-1, dtype=np.float64).mean())
 
 
-def odds(down: np.ndarray, frames: Any) -> np.ndarray:
-    """Log-odds by Laplace's rule of succession."""
-    return np.log((down + 1) / (frames - down + 1))
-
-
 def frequency(train: Pieces, test: Pieces) -> float:
     """Each key by how often it is down."""
     _, following = windows(train, 1)
-    return entropy(odds(following.sum(0), len(following)), windows(test, 1)[1])
+    return entropy(log_odds(following.sum(0), len(following)), windows(test, 1)[1])
 
 
 def repetition(train: Pieces, test: Pieces) -> float:
     """Each key by how often it is down after it was, and after it was not."""
     last, following = windows(train, 1)
     held, struck = (last * following).sum(0), ((1 - last) * following).sum(0)
-    after = odds(held, last.sum(0)), odds(struck, (1 - last).sum(0))
+    after = log_odds(held, last.sum(0)), log_odds(struck, (1 - last).sum(0))
     last, following = windows(test, 1)
     return entropy(np.where(last == 1, *after), following)
 
@@ -78,7 +73,7 @@ def regression(
     """
     x, y = windows(train, frames)
     begin = np.zeros((x.shape[1] + 1, KEYS))
-    begin[-1] = odds(y.sum(0), len(y))
+    begin[-1] = log_odds(y.sum(0), len(y))
 
     @jax.jit
     @jax.value_and_grad

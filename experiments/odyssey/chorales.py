@@ -60,6 +60,11 @@ def chorales(pieces: int | None = None) -> Chorales:
     )
 
 
+def log_odds(down: np.ndarray, frames: Any) -> np.ndarray:
+    """Log-odds of what was so many times down, by Laplace's rule of succession."""
+    return np.log((down + 1) / (frames - down + 1))
+
+
 def first_fit(sizes: Sequence[int], capacity: int) -> list[list[int]]:
     """Puts each item, the largest first, into the first bin that has room for it.
 

@@ -13,7 +13,7 @@ import numpy as np
 import optax
 
 from experiments._parts import Parts
-from experiments.odyssey.chorales import KEYS, Chorales, Rows, pack
+from experiments.odyssey.chorales import KEYS, Chorales, Rows, log_odds, pack
 from experiments.odyssey.nets import Network, init, nats
 from experiments.odyssey.recipe import Recipe
 
@@ -34,20 +34,14 @@ class Splits(NamedTuple):
     odds: np.ndarray
 
 
-def log_odds(pieces: Sequence[np.ndarray]) -> np.ndarray:
-    """Log-odds of each key (88,) by Laplace's rule of succession."""
-    frames = np.concatenate(pieces)
-    down = frames.sum(0, dtype=np.int64) + 1.0
-    return np.log(down / (len(frames) + 2 - down)).astype(np.float32)
-
-
 def splits(pieces: Chorales, rows: int) -> Splits:
     """Packs the pieces for batches of so many rows."""
+    frames = np.concatenate(pieces.train)
     return Splits(
         pack(pieces.train, rows),
         pack(pieces.valid),
         pack(pieces.test),
-        log_odds(pieces.train),
+        log_odds(frames.sum(0, dtype=np.int64), len(frames)).astype(np.float32),
     )
 
 
