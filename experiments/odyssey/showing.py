@@ -116,6 +116,7 @@ def against_vanilla(document: dict[str, Any]) -> str:
                 f"{name}: {WHAT[name]}",
                 f"{one['parameters']:,}",
                 f"{one['learning_rate']:g}",
+                f"{np.median(one['epoch']):.0f}",
                 middle(one["valid"], ".3f"),
                 middle(one["test"], ".3f"),
                 spread(one["test"], ".3f"),
@@ -128,6 +129,7 @@ def against_vanilla(document: dict[str, Any]) -> str:
         f"one layer of {settings['variant_units']}",
         "parameters",
         "rate",
+        "best epoch",
         "validation",
         "test",
         "range",
@@ -150,7 +152,17 @@ def verdict(document: dict[str, Any]) -> str:
         "on either side": [k for k, v in apart.items() if min(v) <= 0 <= max(v)],
     }
     lines = [f"{side}: {', '.join(names) or 'none'}" for side, names in sides.items()]
-    return f"Of the variants, {'; '.join(lines)}.\n"
+    rates = document["settings"]["variant"]["learning_rates"]
+    highest = [
+        name
+        for name, one in document["results"]["variants"].items()
+        if one["learning_rate"] == max(rates)
+    ]
+    return (
+        f"Of the variants, {'; '.join(lines)}. The highest of the {len(rates)} "
+        f"learning rates was picked for: {', '.join(highest) or 'none'}. "
+        f"Epochs are out of {document['settings']['variant']['epochs']}.\n"
+    )
 
 
 def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
