@@ -15,8 +15,9 @@ from rich.progress import Progress
 from experiments._parts import Parts
 from experiments.odyssey import baselines, fitting
 from experiments.odyssey.chorales import chorales
+from experiments.odyssey.drawing import draw
 from experiments.odyssey.recipe import Recipe
-from experiments.odyssey.showing import compare, draw, tables
+from experiments.odyssey.showing import compare, tables
 
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 
