@@ -41,7 +41,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[Any, Path | None]:
         The settings, and the folder for what the run leaves, if one was named.
     """
     import tyro
-    from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, arg
+    from tyro.conf import FlagCreatePairsOff, arg
 
     from experiments import _registry
 
@@ -51,7 +51,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[Any, Path | None]:
     call = dataclasses.make_dataclass(
         "Call",
         [
-            ("settings", OmitArgPrefixes[experiment.Settings], default),  # type: ignore
+            ("settings", Annotated[experiment.Settings, arg(name="")], default),
             ("out", Annotated[Path | None, arg(help=OUT)], None),
             ("smoke", FlagCreatePairsOff[Annotated[bool, arg(help=SMOKE)]], False),
         ],

@@ -1,0 +1,154 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The odyssey scores what was published, and what it found stands in its results."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.odyssey import baselines, chorales, nets, showing
+from experiments.odyssey.recipe import Recipe
+from lstm_jax import variants
+
+pytestmark = pytest.mark.no_cover
+
+FOLDER = Path(chorales.__file__).parent
+RECIPE = Recipe(epochs=1, rows=2, learning_rates=(1e-3,), output_dropout=0.5)
+
+
+@pytest.fixture(autouse=True)
+def as_users_have_it() -> Any:
+    """Strict promotion is for the library; scipy and optax ask for less."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def pieces() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    sizes = 7, 3, 12, 5, 2, 9
+    return [rng.integers(0, 2, (n, 88)).astype(np.uint8) for n in sizes]
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return json.loads((FOLDER / "results.json").read_text())
+
+
+def test_every_pair_of_frames_is_packed_once(pieces: list[np.ndarray]) -> None:
+    rows = chorales.pack(pieces, multiple=4)
+    assert len(rows.x) % 4 == 0 and rows.x.shape[1] == 11
+    found = []
+    for x, following, resets, weights in zip(*rows, strict=True):
+        starts = [*np.flatnonzero(resets), int(weights.sum())]
+        for begin, end in pairwise(starts):
+            np.testing.assert_array_equal(
+                x[begin + 1 : end], following[begin : end - 1]
+            )
+            assert (weights[begin:end] == 1).all()
+            found.append(np.concatenate([x[begin:end], following[end - 1 : end]]))
+        assert not x[starts[-1] :].any() and not weights[starts[-1] :].any()
+    assert {a.tobytes() for a in found} == {a.tobytes() for a in pieces}
+    assert len(found) == len(pieces)
+
+
+@pytest.mark.parametrize("name", [2, "V", "FGR"])
+def test_all_frames_weigh_the_same(name: Any, pieces: list[np.ndarray]) -> None:
+    """Against a loop over pieces and keys that reads each piece by itself."""
+    odds = np.linspace(-1, 1, 88)
+    network = nets.init(name, 3, odds, jax.random.key(0))
+    total, count = 0.0, 0
+    for piece in pieces:
+        rows = chorales.Rows(
+            piece[None, :-1], None, np.zeros((1, len(piece) - 1), bool), None
+        )
+        y = np.asarray(nets.over_rows(network, rows, RECIPE, None))[0]
+        for h, keys in zip(y, piece[1:], strict=True):
+            p = 1 / (1 + np.exp(-(h @ np.asarray(network.w) + odds)))
+            total -= sum(
+                np.log(q if on else 1 - q) for q, on in zip(p, keys, strict=True)
+            )
+            count += 1
+    mean = jax.jit(nets.nats, static_argnums=2)(
+        network, chorales.pack(pieces, 4), RECIPE
+    )
+    assert int(mean.count) == count == sum(len(piece) - 1 for piece in pieces)
+    np.testing.assert_allclose(float(mean.value), total / count, rtol=1e-6)
+
+
+def test_baselines_count_as_by_hand(pieces: list[np.ndarray]) -> None:
+    train, test = pieces[:4], pieces[4:]
+    after: dict[int, list[int]] = {0: [], 1: []}  # of key 5
+    for piece in train:
+        for last, now in zip(piece[:-1, 5], piece[1:, 5], strict=True):
+            after[int(last)].append(int(now))
+    logits = chorales.log_odds(*_transitions(train))
+    for last, seen in after.items():
+        share = (sum(seen) + 1) / (len(seen) + 2)
+        np.testing.assert_allclose(1 / (1 + np.exp(-logits[last, 5])), share, rtol=1e-6)
+    losses = []
+    for piece in test:
+        for last, now in pairwise(piece):
+            p = 1 / (1 + np.exp(-logits[last.astype(int), np.arange(88)]))
+            losses.append(-np.log(np.where(now == 1, p, 1 - p)).sum())
+    found = baselines.repetition(train, test)
+    np.testing.assert_allclose(found, np.mean(losses), rtol=1e-5)
+
+
+def _transitions(train: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """How often keys were down after they were up (row 0) or down, and of how many."""
+    last, now = (
+        np.concatenate([p[s] for p in train]) for s in (slice(-1), slice(1, None))
+    )
+    down = [((last == before) & (now == 1)).sum(0) for before in (0, 1)]
+    return np.array(down), np.array([(last == before).sum(0) for before in (0, 1)])
+
+
+def test_windows_start_in_silence(pieces: list[np.ndarray]) -> None:
+    seen, following = baselines.windows(pieces[:2], 3)
+    assert seen.shape == (6 + 2, 3 * 88) and following.shape == (8, 88)
+    one = pieces[0].astype(np.float32)
+    np.testing.assert_array_equal(
+        seen[0], np.concatenate([0 * one[0], 0 * one[0], one[0]])
+    )
+    np.testing.assert_array_equal(seen[4], one[2:5].ravel())
+    np.testing.assert_array_equal(seen[7], np.concatenate([0 * one[0], *pieces[1][:2]]))
+    np.testing.assert_array_equal(following[4], one[5])
+
+
+def test_the_published_loss_is_near(document: dict[str, Any]) -> None:
+    """Chosen on validation, at most 8.7 nats a frame on the test split."""
+    results, settings = document["results"], document["settings"]
+    assert (settings["stack_layers"], settings["stack_units"]) == (2, 200)
+    assert results["frames"] == {"train": 13578, "valid": 4526, "test": 4648}
+    stack = results["stack"]
+    assert len(stack["test"]) >= 5 and np.median(stack["test"]) <= 8.7
+    for curve, epoch, valid in zip(
+        stack["curve"], stack["epoch"], stack["valid"], strict=True
+    ):
+        assert valid == min(curve) == curve[epoch - 1]
+    assert np.median(stack["test"]) < min(one["test"] for one in results["regressions"])
+
+
+def test_nine_variants_are_compared(document: dict[str, Any]) -> None:
+    results, settings = document["results"], document["settings"]
+    nine = {"V", "NIG", "NFG", "NOG", "NIAF", "NOAF", "NP", "CIFG", "FGR"}
+    assert nine <= set(results["variants"]) <= set(variants.names())
+    assert settings["variant_units"] == 64 and len(settings["seeds"]) >= 5
+    assert document["wall_seconds"] < 40 * 60
+    for one in results["variants"].values():
+        assert len(one["test"]) == len(settings["seeds"])
+        rates = dict(
+            zip(settings["variant"]["learning_rates"], one["rates_valid"], strict=True)
+        )
+        assert rates[one["learning_rate"]] == min(rates.values()) == one["valid"][0]
+    less = showing.differences(document)
+    assert not less["V"].any()
+    assert (
+        less["NFG"][1]
+        == results["variants"]["NFG"]["test"][1] - results["variants"]["V"]["test"][1]
+    )
