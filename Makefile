@@ -28,7 +28,7 @@ $(VENV)/models/.fetched: $(VENV)/.installed tests/models.txt
 	touch $@
 
 demo: $(VENV)/.demo  ## one seed of two experiments: read digits, and measure gradient against lag
-	$(BIN)/python -m experiments run digits --seeds 0 --tasks rows --out demo/digits
+	$(BIN)/python -m experiments run digits --seeds 0 --tasks rows --rates 0.01 --out demo/digits
 	$(BIN)/python -m experiments run gradient_lag --seeds 0 --updates 200 --out demo/gradient_lag
 
 test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests, with coverage

@@ -160,23 +160,6 @@ def test_the_rate_is_chosen_without_the_held_out_digits(monkeypatch: Any) -> Non
     assert found == {"rate": 0.5, "validation_accuracy": []} and len(seen) == 1
 
 
-def test_smoke(tmp_path: Path, capsys: Any) -> None:
-    __main__.main(["run", "digits", "--smoke", "--out", str(tmp_path)])
-    text = (tmp_path / "results.json").read_text()
-    assert str(tmp_path) not in text
-    document = json.loads(text)
-    assert document["settings"]["train"] == 200
-    results = document["results"]
-    assert set(results["tasks"]) == {"rows", "rows-permuted"}
-    for found in results["tasks"].values():
-        loss = np.asarray(found["RNN"]["train_loss"])
-        assert loss.shape == (2, 3) and (loss[:, -1] < loss[:, 0]).all()
-        assert np.asarray(found["RNN"]["held_out_accuracy"]).shape == (2, 3)
-    assert results["rates"]["rows"]["RNN"] == {"rate": 0.03, "validation_accuracy": []}
-    assert (tmp_path / "learning_curve.png").stat().st_size > 10_000
-    assert "logistic regression" in capsys.readouterr().out
-
-
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     return json.loads((FOLDER / "results.json").read_text())
