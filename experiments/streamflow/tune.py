@@ -41,6 +41,15 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"power": 0.5},
     {"power": 0.75},
     {"average": 0.0},
+    {"learning_rate": 2e-2},
+    {"learning_rate": 1e-2, "dropout": 0.2},
+    {"learning_rate": 1e-2, "power": 0.75},
+    {"learning_rate": 1e-2, "average": 0.0},
+    {"learning_rate": 1e-2, "units": 64},
+    {"learning_rate": 4e-2},
+    {"learning_rate": 2e-2, "dropout": 0.2},
+    {"learning_rate": 2e-2, "power": 0.75},
+    {"learning_rate": 2e-2, "units": 64},
 )
 
 
