@@ -49,7 +49,7 @@ class Settings:
     """Updates by Adam; its step falls as a cosine."""
     every: int = 20
     """The networks are compared on the years of choice every so many updates."""
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-2
     """Highest step of Adam."""
     dropout: float = 0.4
     """Share of the outputs that the linear layer does not see while training."""
@@ -142,7 +142,7 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
 
     with jax.enable_x64(False):
         state = train(settings, series, jobs, parts, advance)
-        foretold = runoff(settings, series, jobs, state.best)
+    foretold = runoff(settings, series, jobs, state.best)
     shape = len(SPLITS), len(settings.seeds)
     foretold = foretold.reshape(*shape, -1)
     curves = np.asarray(state.curve, float).reshape(*shape, -1, 2)
@@ -156,6 +156,6 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
         }
     return results | {
         "hydrograph": hydrograph(foretold[0], series, settings.hydrograph),
-        "parameters": sum(a[0].size for a in jax.tree.leaves(state.best)),
+        "parameters": sum(a[0].size for a in jax.tree.leaves(state.network)),
         "tuning": json.loads(TUNING.read_text()),
     }

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import _seeds
 from experiments._parts import Parts
 from experiments.streamflow import nets
 from experiments.streamflow.series import Series, Split, days, first_day, scale
@@ -52,14 +51,15 @@ class State(NamedTuple):
         network: after the last update.
         moments: the optimizer's.
         average: running average of the network's parameters.
-        best: the average at the update with the highest efficiency.
+        best: (M, Y, 366) run-off by the average, in standard deviations, at the update
+            with the highest efficiency in the years of choice.
         curve: (M, stretches, 2) efficiency in the years of training and of choice.
     """
 
     network: nets.Network
     moments: Any
     average: nets.Network
-    best: nets.Network
+    best: Any
     curve: Any
 
 
@@ -178,7 +178,7 @@ def stretch(
     found = nets.foretell(carry[2], job.rates.power, x, settings.warm_up)
     values = [nets.efficiency(found, observed, mask & own) for mask in masks]
     better = values[1] > state.curve[:, 1].max()
-    best = jax.tree.map(partial(jnp.where, better), carry[2], state.best)
+    best = jnp.where(better, found, state.best)
     return State(*carry, best, state.curve.at[n].set(jnp.stack(values)))
 
 
@@ -187,13 +187,20 @@ def stretches(settings: Any) -> int:
     return settings.updates // settings.every
 
 
-def start(settings: Any, jobs: list[Job]) -> State:
+def stacked(trees: list[Any]) -> Any:
+    """Trees as one with a new leading axis, by NumPy, for which nothing is compiled."""
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def start(settings: Any, jobs: list[Job], years: int) -> State:
     """All networks before training."""
-    init = partial(nets.init, jobs[0].x.shape[1], settings.units, settings.forget_bias)
-    network = _seeds.stack([init(jax.random.key(int(job.seed))) for job in jobs])
-    moments = jax.vmap(optimizer(settings).init)(network)
-    curve = jnp.full((len(jobs), stretches(settings), 2), -jnp.inf)
-    return State(network, moments, network, network, curve)
+    inputs = jobs[0].x.shape[1]
+    init = partial(nets.init, inputs, settings.units, settings.forget_bias)
+    network = stacked([init(jax.random.key(int(job.seed))) for job in jobs])
+    moments = jax.jit(jax.vmap(optimizer(settings).init))(network)
+    best = np.zeros((len(jobs), years, YEAR), np.float32)
+    curve = np.full((len(jobs), stretches(settings), 2), -np.inf, np.float32)
+    return State(network, moments, network, best, curve)
 
 
 def train(
@@ -204,34 +211,25 @@ def train(
     advance: Callable[[int, State], None],
 ) -> State:
     """Trains one network a job; `advance` is told the state after the n-th stretch."""
-    one = partial(stretch, settings, *year_starts(settings, series))
+    starts, own = year_starts(settings, series)
+    one = partial(stretch, settings, starts, own)
     program = jax.jit(jax.vmap(one, (None, 0, 0, 0)))
-    together = jax.device_put(_seeds.stack(jobs))
+    together = jax.device_put(stacked(jobs))
 
     def more(n: int, state: State) -> State:
-        drawn = [draws(settings, job, n) for job in jobs]
-        drawn = jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
+        drawn = stacked([draws(settings, job, n) for job in jobs])
         state = program(n, state, together, drawn)
         advance(n, state)
         return state
 
-    return parts.loop("training", start(settings, jobs), more, stretches(settings))
+    begin = start(settings, jobs, len(starts))
+    return parts.loop("training", begin, more, stretches(settings))
 
 
-def runoff(
-    settings: Any, series: Series, jobs: list[Job], network: nets.Network
-) -> np.ndarray:
-    """What networks (M, ...) foretell, in mm/day (M, N); NaN outside whole years."""
+def runoff(settings: Any, series: Series, jobs: list[Job], best: Any) -> np.ndarray:
+    """Whole years (M, Y, 366) as mm/day (M, N); NaN outside them."""
     starts, own = year_starts(settings, series)
-
-    @jax.jit
-    @jax.vmap
-    def years(network: nets.Network, job: Job) -> jax.Array:
-        x = cut(settings, job, starts, YEAR)[0]
-        return nets.foretell(network, job.rates.power, x, settings.warm_up)
-
-    found = np.asarray(years(network, _seeds.stack(jobs)), float)
-    all_days = np.full((len(jobs), len(series.dates)), np.nan)
     index = starts[:, None] + settings.warm_up + np.arange(YEAR)
-    all_days[:, index[own]] = found[:, own]
-    return all_days * np.asarray([job.spread for job in jobs])[:, None]
+    found = np.full((len(jobs), len(series.dates)), np.nan)
+    found[:, index[own]] = best[:, own]
+    return found * np.asarray([job.spread for job in jobs])[:, None]
