@@ -19,6 +19,7 @@ from experiments.streamflow import nets, run, series, train
 pytestmark = pytest.mark.no_cover
 
 FOLDER = Path(run.__file__).parent
+RATES = run.rates(run.Settings())
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +74,6 @@ def test_negative_runoff_is_missing(tmp_path: Path, monkeypatch: Any) -> None:
     assert not train.job(
         run.Settings(warm_up=0), changed, series.SPLITS["forwards"], RATES, 0
     ).train[day]
-
-
-RATES = run.rates(run.Settings())
 
 
 def test_the_years_of_a_split_share_no_day(basin: series.Series) -> None:
@@ -202,10 +200,13 @@ def test_the_bars_are_reached() -> None:
     back = document["results"]["splits"]["backwards"]
     assert list(back["years"].values()) == [[2000, 2008], [2009, 2014], [1990, 1999]]
     assert len(back["LSTM"]["test"]) == len(split["LSTM"]["test"])
-    chosen = {name: document["settings"][name] for name in rows()[0]["settings"]}
-    best = max(rows(), key=lambda row: np.median(row["choose"]))
-    assert chosen == best["settings"]
 
 
-def rows() -> list[dict[str, Any]]:
-    return json.loads(run.TUNING.read_text())
+def test_the_settings_are_those_that_were_best_in_the_years_of_choice() -> None:
+    rows = json.loads(run.TUNING.read_text())
+    best = max(rows, key=lambda row: np.median(row["choose"]))["settings"]
+    settings = dataclasses.asdict(run.Settings())
+    assert {name: settings[name] for name in best} == best
+    document = json.loads((FOLDER / "results.json").read_text())
+    assert document["results"]["tuning"] == rows
+    assert {name: document["settings"][name] for name in best} == best

@@ -19,11 +19,13 @@ from experiments._figure import (
 )
 from experiments._registry import Row
 from experiments._results import table
+from experiments.streamflow.series import SPLITS
 
 PUBLISHED = "published for this basin, other weather and years"
+# In the order of the table.
 COLOURS = {
-    "SAC-SMA": VERMILION,
     "mean of the LSTMs": GREEN,
+    "SAC-SMA": VERMILION,
     "persistence": ORANGE,
     "climatology": GREY,
 }
@@ -33,7 +35,7 @@ COLUMNS = "train", "choose", "test"
 def spread(values: list[float], digits: int = 3) -> str:
     """Median and range over seeds."""
     low, middle, high = min(values), np.median(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return f"{middle:z.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
 
 
 def _years(years: dict[str, list[int]], part: str) -> str:
@@ -48,8 +50,8 @@ def _of_split(name: str, split: dict[str, Any]) -> str:
         (f"LSTM, {len(lstm['test'])} seeds", *(spread(lstm[what]) for what in names))
     ]
     rows += [
-        (who, *(f"{found[what]:.3f}" for what in names))
-        for who, found in split["others"].items()
+        (who, *(f"{split['others'][who][what]:z.3f}" for what in names))
+        for who in COLOURS
     ]
     header = (
         f"{name}",
@@ -76,13 +78,13 @@ def _tuning(rows: list[dict[str, Any]]) -> str:
         (spread(row["choose"]), *(f"{row['settings'][name]:g}" for name in names))
         for row in ranked
     ]
-    return table(("choose", *(name.replace("_", " ") for name in names)), lines)
+    return table(("efficiency", *(name.replace("_", " ") for name in names)), lines)
 
 
 def tables(document: dict[str, Any]) -> str:
     """Renders a table for each split, and what was tried."""
     results = document["results"]
-    splits = "\n".join(_of_split(*item) for item in results["splits"].items())
+    splits = "\n".join(_of_split(name, results["splits"][name]) for name in SPLITS)
     seeds = len(results["tuning"][0]["choose"])
     return (
         "Nash-Sutcliffe efficiency by water years, median and range over seeds; in the "
@@ -98,7 +100,8 @@ def tables(document: dict[str, Any]) -> str:
 def compare(document: dict[str, Any]) -> list[Row]:
     """Efficiency of LSTM and SAC-SMA in the test years of both splits."""
     rows = []
-    for name, split in document["results"]["splits"].items():
+    for name in SPLITS:
+        split = document["results"]["splits"][name]
         others = split["others"]
         span = f"efficiency, {name}, test {_years(split['years'], 'test')}"
         lstm = f"LSTM 0.750, {PUBLISHED}" if name == "forwards" else ""
@@ -139,12 +142,13 @@ def _efficiencies(document: dict[str, Any], path: Path) -> None:
     splits = document["results"]["splits"]
     with saved(path, 10, 4.2) as figure:
         grid = figure.subplots(1, len(splits), sharey=True)
-        for axes, (name, split) in zip(grid, splits.items(), strict=True):
+        for axes, name in zip(grid, SPLITS, strict=True):
+            split = splits[name]
             values = split["LSTM"]["test"]
             seeds = np.arange(len(values))
             ends = {
-                who: (found["test"], COLOURS[who])
-                for who, found in split["others"].items()
+                who: (split["others"][who]["test"], colour)
+                for who, colour in COLOURS.items()
                 if who != "climatology"
             }
             ends["median of the LSTMs"] = float(np.median(values)), BLUE
