@@ -75,9 +75,9 @@ def measures(foretold: np.ndarray, series: Series, split: Split) -> dict[str, fl
     """Efficiency in each part of a split; spread and bias in the test years.
 
     Returns:
-        `train`, `choose`, `test`: Nash-Sutcliffe efficiency; `alpha`: ratio of the
-        standard deviations, foretold over observed; `beta`: difference of the means in
-        standard deviations of what was observed.
+        Efficiency in `train`, `choose`, `test` and `apart`; `alpha`, the ratio of the
+        standard deviations, foretold over observed; `beta`, the difference of the means
+        in standard deviations of what was observed.
     """
     both = np.isfinite(foretold) & np.isfinite(series.observed)
     one, two = (np.where(both, a, 0) for a in (foretold, series.observed))
@@ -85,6 +85,7 @@ def measures(foretold: np.ndarray, series: Series, split: Split) -> dict[str, fl
     for name, years in split._asdict().items():
         part = days(series.dates, years)
         found[name] = efficiency(one[part], two[part], both[part])
+    part = days(series.dates, split.test)
     known = np.flatnonzero(both[part]) + part.start
     spread = two[known].std()
     found["alpha"] = one[known].std() / spread

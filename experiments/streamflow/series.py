@@ -43,16 +43,18 @@ class Split(NamedTuple):
         train: fits parameters and scales.
         choose: chooses the update whose parameters are kept.
         test: is looked at once.
+        apart: those test years by which nothing was chosen for another split either.
     """
 
     train: Years
     choose: Years
     test: Years
+    apart: Years
 
 
 SPLITS = {
-    "forwards": Split((1981, 1995), (1996, 1999), (2000, 2008)),
-    "backwards": Split((2000, 2008), (2009, 2014), (1990, 1999)),
+    "forwards": Split((1981, 1995), (1996, 1999), (2000, 2008), (2000, 2008)),
+    "backwards": Split((2000, 2008), (2009, 2014), (1990, 1999), (1990, 1995)),
 }
 
 

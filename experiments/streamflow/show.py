@@ -29,7 +29,6 @@ COLOURS = {
     "persistence": ORANGE,
     "climatology": GREY,
 }
-COLUMNS = "train", "choose", "test"
 
 
 def spread(values: list[float], digits: int = 3) -> str:
@@ -45,7 +44,7 @@ def _years(years: dict[str, list[int]], part: str) -> str:
 def _of_split(name: str, split: dict[str, Any]) -> str:
     """Who foretold how well, with the water years above the numbers."""
     lstm, years = split["LSTM"], split["years"]
-    names = *COLUMNS, "alpha", "beta"
+    names = "train", "choose", "test", "apart", "alpha", "beta"
     rows = [
         (f"LSTM, {len(lstm['test'])} seeds", *(spread(lstm[what]) for what in names))
     ]
@@ -58,6 +57,7 @@ def _of_split(name: str, split: dict[str, Any]) -> str:
         f"train, {_years(years, 'train')}",
         f"choose, {_years(years, 'choose')}",
         f"**test, {_years(years, 'test')}**",
+        f"of these {_years(years, 'apart')}",
         "alpha",
         "beta",
     )
