@@ -1,0 +1,10 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Streamflow of one basin."""
+
+from experiments._registry import About
+
+ABOUT = About(
+    question="Does an LSTM foretell a river's run-off better than SAC-SMA does?",
+    cost="about three minutes on one CPU core",
+    data="CAMELS basin 01031500: 35 years of weather and run-off, a day a line",
+)

@@ -1,0 +1,174 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Tables and figures from what results.json holds."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments._figure import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    apart,
+    label,
+    saved,
+)
+from experiments._registry import Row
+from experiments._results import table
+from experiments.streamflow.series import SPLITS
+
+PUBLISHED = "published for this basin, other weather and years"
+# In the order of the table.
+COLOURS = {
+    "mean of the LSTMs": GREEN,
+    "SAC-SMA": VERMILION,
+    "persistence": ORANGE,
+    "climatology": GREY,
+}
+
+
+def spread(values: list[float], digits: int = 3) -> str:
+    """Median and range over seeds."""
+    low, middle, high = min(values), np.median(values), max(values)
+    return f"{middle:z.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
+
+
+def _years(years: dict[str, list[int]], part: str) -> str:
+    return "{}-{}".format(*years[part])
+
+
+def _of_split(name: str, split: dict[str, Any]) -> str:
+    """Who foretold how well, with the water years above the numbers."""
+    lstm, years = split["LSTM"], split["years"]
+    names = "train", "choose", "test", "apart", "alpha", "beta"
+    rows = [
+        (f"LSTM, {len(lstm['test'])} seeds", *(spread(lstm[what]) for what in names))
+    ]
+    rows += [
+        (who, *(f"{split['others'][who][what]:z.3f}" for what in names))
+        for who in COLOURS
+    ]
+    header = (
+        f"{name}",
+        f"train, {_years(years, 'train')}",
+        f"choose, {_years(years, 'choose')}",
+        f"**test, {_years(years, 'test')}**",
+        f"of these {_years(years, 'apart')}",
+        "alpha",
+        "beta",
+    )
+    better = sum(v > split["others"]["SAC-SMA"]["test"] for v in lstm["test"])
+    return (
+        table(header, rows)
+        + f"\n{better} of {len(lstm['test'])} LSTMs do better than SAC-SMA in the "
+        f"test years. Updates chosen: {min(split['update'])} to "
+        f"{max(split['update'])}.\n"
+    )
+
+
+def _tuning(rows: list[dict[str, Any]]) -> str:
+    """All that was tried, best first."""
+    names = sorted(rows[0]["settings"])
+    ranked = sorted(rows, key=lambda row: -np.median(row["choose"]))
+    lines = [
+        (spread(row["choose"]), *(f"{row['settings'][name]:g}" for name in names))
+        for row in ranked
+    ]
+    return table(("efficiency", *(name.replace("_", " ") for name in names)), lines)
+
+
+def tables(document: dict[str, Any]) -> str:
+    """Renders a table for each split, and what was tried."""
+    results = document["results"]
+    splits = "\n".join(_of_split(name, results["splits"][name]) for name in SPLITS)
+    seeds = len(results["tuning"][0]["choose"])
+    return (
+        "Nash-Sutcliffe efficiency by water years, median and range over seeds; in the "
+        "test years also alpha, the ratio of the standard deviations, and beta, the "
+        "difference of the means in standard deviations of what was observed.\n\n"
+        f"{splits}\nEach LSTM has {results['parameters']:,} parameters.\n\n"
+        f"All that was tried, by the efficiency in the years of choice of the split "
+        f"forwards, {seeds} seeds each, none of them a seed of the run:\n\n"
+        f"{_tuning(results['tuning'])}"
+    )
+
+
+def compare(document: dict[str, Any]) -> list[Row]:
+    """Efficiency of LSTM and SAC-SMA in the test years of both splits."""
+    rows = []
+    for name in SPLITS:
+        split = document["results"]["splits"][name]
+        others = split["others"]
+        span = f"efficiency, {name}, test {_years(split['years'], 'test')}"
+        lstm = f"LSTM 0.750, {PUBLISHED}" if name == "forwards" else ""
+        sac = f"10 runs' mean 0.674, {PUBLISHED}" if name == "forwards" else ""
+        rows += [
+            Row(f"{span}: LSTM", spread(split["LSTM"]["test"]), lstm),
+            Row(f"{span}: SAC-SMA", f"{others['SAC-SMA']['test']:.3f}", sac),
+        ]
+    return rows
+
+
+def _hydrograph(document: dict[str, Any], path: Path) -> None:
+    """One test year: what was observed, and what was foretold."""
+    lines = document["results"]["hydrograph"]
+    year = lines["year"]
+    days = np.datetime64(f"{year - 1}-10-01") + np.arange(len(lines["observed"]))
+    with saved(path, 10, 4.2) as figure:
+        axes = figure.subplots()
+        axes.fill_between(
+            days, lines["lowest"], lines["highest"], color=BLUE, alpha=0.25, linewidth=0
+        )
+        drawn = (
+            ("observed", "observed", BLACK, 1.6),
+            ("SAC-SMA", "SAC-SMA", VERMILION, 1.2),
+            ("median", "LSTM, median and range over seeds", BLUE, 1.2),
+        )
+        for name, text, colour, width in drawn:
+            axes.plot(days, lines[name], color=colour, linewidth=width, label=text)
+        axes.legend(loc="upper left", frameon=False)
+        axes.set_xlim(days[0], days[-1])
+        axes.set_ylim(0)
+        axes.set_ylabel("run-off, mm/day")
+        axes.set_title(f"Piscataquis River, water year {year} (a test year)")
+
+
+def _efficiencies(document: dict[str, Any], path: Path) -> None:
+    """Every seed beside the baselines, for both splits."""
+    splits = document["results"]["splits"]
+    with saved(path, 10, 4.2) as figure:
+        grid = figure.subplots(1, len(splits), sharey=True)
+        for axes, name in zip(grid, SPLITS, strict=True):
+            split = splits[name]
+            values = split["LSTM"]["test"]
+            seeds = np.arange(len(values))
+            ends = {
+                who: (split["others"][who]["test"], colour)
+                for who, colour in COLOURS.items()
+                if who != "climatology"
+            }
+            ends["median of the LSTMs"] = float(np.median(values)), BLUE
+            for value, colour in ends.values():
+                axes.axhline(value, color=colour, linestyle="--", linewidth=1.3)
+            axes.scatter(seeds, values, color=BLUE, s=30, zorder=3)
+            heights = apart([value for value, _ in ends.values()], 0.011)
+            for height, (who, (_, colour)) in zip(heights, ends.items(), strict=True):
+                label(axes, len(values) - 0.5, float(height), who, colour)
+            axes.set_xlim(-0.5, len(values) - 0.5)
+            axes.set_xticks(seeds)
+            axes.set_xlabel("seed")
+            axes.set_title(
+                f"{name}: trained on {_years(split['years'], 'train')},\n"
+                f"tested on {_years(split['years'], 'test')}"
+            )
+        grid[0].set_ylabel("Nash-Sutcliffe efficiency, test years")
+
+
+def draw(document: dict[str, Any], folder: Path) -> None:
+    """Draws the hydrograph of a test year, and the efficiency of every seed."""
+    _hydrograph(document, folder / "hydrograph.png")
+    _efficiencies(document, folder / "efficiency.png")
