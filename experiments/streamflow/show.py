@@ -98,7 +98,7 @@ def tables(document: dict[str, Any]) -> str:
 
 
 def compare(document: dict[str, Any]) -> list[Row]:
-    """Efficiency of LSTM and SAC-SMA in the test years of both splits."""
+    """Efficiency in the test years of both splits, and in those no choice saw."""
     rows = []
     for name in SPLITS:
         split = document["results"]["splits"][name]
@@ -109,7 +109,13 @@ def compare(document: dict[str, Any]) -> list[Row]:
         rows += [
             Row(f"{span}: LSTM", spread(split["LSTM"]["test"]), lstm),
             Row(f"{span}: SAC-SMA", f"{others['SAC-SMA']['test']:.3f}", sac),
+            Row(f"{span}: persistence", f"{others['persistence']['test']:.3f}", ""),
         ]
+        if split["years"]["apart"] != split["years"]["test"]:
+            alone = f"of these {_years(split['years'], 'apart')}"
+            model = f"SAC-SMA {others['SAC-SMA']['apart']:.3f}"
+            found = f"{spread(split['LSTM']['apart'])}; {model}"
+            rows.append(Row(f"efficiency, {name}, {alone}: LSTM", found, ""))
     return rows
 
 
