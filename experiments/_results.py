@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 PACKAGES = "jax", "jaxlib", "flax", "optax", "numpy"
 DIGITS = 5  # significant ones; seeds differ in the second or third
@@ -100,6 +101,12 @@ def to_json(document: dict[str, Any]) -> str:
 def fill(readme: str, tables: str) -> str:
     """Puts tables between the README's markers `results` and `/results`."""
     return BLOCK.sub(lambda found: found[1] + tables.strip() + "\n" + found[2], readme)
+
+
+def spread(values: Sequence[float], form: str = ".3f") -> str:
+    """Median and range over seeds, as in 0.962 (0.961 to 0.965)."""
+    low, middle, high = (f"{v:{form}}" for v in np.quantile(values, (0, 0.5, 1)))
+    return f"{middle} ({low} to {high})"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

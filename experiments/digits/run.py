@@ -13,7 +13,7 @@ from rich.progress import Progress
 from experiments import data
 from experiments._parts import Parts
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import spread, table
 from experiments.digits import figure, tasks
 from experiments.digits.settings import NetName, Settings
 from experiments.digits.training import Plan, choose, train
@@ -103,10 +103,10 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     return {"baselines": baselines, "rates": rates, "tasks": curves}
 
 
-def spread(found: dict[str, Any]) -> str:
+def accuracy(found: dict[str, Any]) -> str:
     """Held-out accuracy after the last epoch: median and range over the seeds."""
     last = [curve[-1] for curve in found["held_out_accuracy"]]
-    return f"{np.median(last):.3f} ({min(last):.3f} to {max(last):.3f})"
+    return spread(last)
 
 
 def accuracy_table(document: dict[str, Any]) -> str:
@@ -114,7 +114,7 @@ def accuracy_table(document: dict[str, Any]) -> str:
     settings, results = document["settings"], document["results"]
     names = settings["tasks"]
     rows = [
-        [net, *(spread(results["tasks"][task][net]) for task in names)]
+        [net, *(accuracy(results["tasks"][task][net]) for task in names)]
         for net in settings["nets"]
     ]
     for method in results["baselines"][tasks.ALL]:
@@ -167,7 +167,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
     for (task, net), published in PUBLISHED.items():
         if net in results["tasks"].get(task, {}):
             base = results["baselines"][tasks.input_of(task)]["logistic regression"]
-            ours = f"{spread(results['tasks'][task][net])}; logistic regression "
+            ours = f"{accuracy(results['tasks'][task][net])}; logistic regression "
             rows.append(Row(f"{net}, {task}: accuracy", f"{ours}{base:.3f}", published))
     return rows
 

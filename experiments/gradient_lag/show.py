@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments import _figure
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import spread, table
 
 TABLE_LAG = 100  # or the lag next to it that was kept
 VANISHED = 1e-7  # the rounding of float32, beside a gradient of lag 0
@@ -43,8 +43,7 @@ def _at(results: dict[str, Any], when: str, what: str, n: int) -> str:
 
 def _recall(found: dict[str, Any]) -> str:
     """Median and range of the share of symbols recalled after training."""
-    share = found["accuracy"]
-    return f"{np.median(share):.2f} ({min(share):.2f} to {max(share):.2f})"
+    return spread(found["accuracy"], ".2f")
 
 
 def tables(document: dict[str, Any]) -> str:

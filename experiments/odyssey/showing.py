@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import spread, table
 
 PUBLISHED = {"LSTM": 8.45, "GRU": 8.43, "RNN": 8.91, "TCN": 8.10}  # Bai et al. 2018
 WHAT = {
@@ -31,7 +31,7 @@ def middle(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
     return f"{np.median(values):{form}}"
 
 
-def spread(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
+def ends(values: Sequence[float] | np.ndarray, form: str = ".2f") -> str:
     """The range."""
     return f"{min(values):{form}} to {max(values):{form}}"
 
@@ -67,7 +67,7 @@ def against_published(document: dict[str, Any]) -> str:
             stack_name(document),
             f"{stack['parameters']:,}",
             middle(stack["test"]),
-            spread(stack["test"]),
+            ends(stack["test"]),
             middle(stack["valid"]),
             f"{PUBLISHED['LSTM']:.2f}",
         )
@@ -115,9 +115,9 @@ def against_vanilla(document: dict[str, Any]) -> str:
                 f"{np.median(one['epoch']):.0f}",
                 middle(one["valid"], ".3f"),
                 middle(one["test"], ".3f"),
-                spread(one["test"], ".3f"),
+                ends(one["test"], ".3f"),
                 "" if vanilla else middle(less, "+.3f"),
-                "" if vanilla else spread(less, "+.3f"),
+                "" if vanilla else ends(less, "+.3f"),
                 "" if vanilla else f"{(less < 0).sum()} of {len(less)}",
             )
         )
@@ -227,7 +227,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
     rows = [
         Row(
             f"{stack_name(document)}, nats a frame",
-            f"{middle(test)} ({spread(test)})",
+            spread(test, ".2f"),
             f"{PUBLISHED['LSTM']} (Bai et al. 2018)",
         ),
         Row(
@@ -240,7 +240,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
     rows += [
         Row(
             f"{WHAT[name]}, less vanilla",
-            f"{middle(less[name], '+.3f')} ({spread(less[name], '+.3f')})",
+            spread(less[name], "+.3f"),
             f"{claim} (Greff et al. 2017)",
         )
         for name, claim in CLAIMS.items()

@@ -18,7 +18,7 @@ from experiments._figure import (
     saved,
 )
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import spread, table
 from experiments.streamflow.series import SPLITS
 
 PUBLISHED = "published for this basin, other weather and years"
@@ -29,12 +29,6 @@ COLOURS = {
     "persistence": ORANGE,
     "climatology": GREY,
 }
-
-
-def spread(values: list[float], digits: int = 3) -> str:
-    """Median and range over seeds."""
-    low, middle, high = min(values), np.median(values), max(values)
-    return f"{middle:z.{digits}f} ({low:z.{digits}f} to {high:z.{digits}f})"
 
 
 def _years(years: dict[str, list[int]], part: str) -> str:
