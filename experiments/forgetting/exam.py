@@ -1,0 +1,159 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Test streams: how many symbols a net foretells until it is wrong for the first time.
+
+The nets are the last axis of all arrays, and each stream has a net of its own. Streams
+that have failed are dropped, so that the few that go on for long cost little.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.forgetting import grammar
+
+FEWEST = 64  # streams side by side; a program is compiled for each power of two
+STRETCH = 1000  # symbols between two looks at who is left
+
+
+class Net(NamedTuple):
+    """A kind of net.
+
+    Attributes:
+        begin: params -> the state that a stream begins with.
+        step: (params, state, reader) -> (state, y (7, N)).
+        memory: state -> the norm of c (N,).
+    """
+
+    begin: Callable[[Any], Any]
+    step: Callable[[Any, Any, grammar.Reader], tuple[Any, jax.Array]]
+    memory: Callable[[Any], jax.Array]
+
+
+class Streams(NamedTuple):
+    """Streams under way.
+
+    Attributes:
+        state: of the net that reads.
+        reader: where the stream is.
+        alive: (N,) whether all has been foretold.
+        length: (N,) symbols foretold.
+    """
+
+    state: Any
+    reader: grammar.Reader
+    alive: jax.Array
+    length: jax.Array
+
+
+def bits(key: jax.Array, position: Any, count: int) -> jax.Array:
+    """Random bits (count, N) for N streams.
+
+    Args:
+        key: (2, N) data of a random key for each stream.
+        position: stretches of the stream before.
+        count: symbols.
+    """
+
+    def draw(key: jax.Array) -> jax.Array:
+        here = jax.random.fold_in(jax.random.wrap_key_data(key), position)
+        return jax.random.bernoulli(here, shape=(count,))
+
+    return jax.vmap(draw, 1, 1)(key).astype(int)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def stretch(
+    net: Net, count: int, params: Any, key: jax.Array, position: Any, streams: Streams
+) -> Streams:
+    """So many symbols of all streams."""
+
+    def one(streams: Streams, bit: jax.Array) -> tuple[Streams, None]:
+        state, reader, alive, length = streams
+        state, y = net.step(params, state, reader)
+        alive = alive & grammar.right(reader, y)
+        return Streams(state, grammar.move(reader, bit), alive, length + alive), None
+
+    return jax.lax.scan(one, streams, bits(key, position, count))[0]
+
+
+@jax.jit
+def pick(tree: Any, which: jax.Array) -> Any:
+    """Entries of the last axis."""
+    return jax.tree.map(lambda a: jnp.take(a, which, -1), tree)
+
+
+def lengths(
+    net: Net,
+    params: Any,
+    key: jax.Array,
+    longest: int,
+    common: int,
+    taking: np.ndarray | None = None,
+) -> np.ndarray:
+    """Symbols until the first wrong prediction.
+
+    Args:
+        net: what kind the nets are of.
+        params: of N nets.
+        key: (2, M, N) data of random keys: M streams for each net.
+        longest: where streams end.
+        common: where streams end of nets that have failed in one of theirs.
+        taking: (N,) which nets take part; None for all.
+
+    Returns:
+        (M, N) integers.
+    """
+    count, nets = key.shape[1:]
+    found = np.zeros(count * nets, int)
+    own = np.arange(count * nets)  # which stream each lane has
+    params = pick(params, own % nets)
+    key = key.reshape(2, -1)
+    streams = Streams(
+        net.begin(params),
+        grammar.begin(count * nets),
+        jnp.tile(jnp.ones(nets, bool) if taking is None else taking, count),
+        jnp.zeros(count * nets, int),
+    )
+    position = 0
+    while position * STRETCH < longest:
+        if position * STRETCH >= common:
+            whole = (found.reshape(count, nets) >= position * STRETCH).all(0)
+        else:
+            whole = np.ones(nets, bool)
+        left = np.flatnonzero(np.asarray(streams.alive) & whole[own % nets])
+        if not len(left):
+            break
+        size = max(FEWEST, 1 << (len(left) - 1).bit_length())
+        if size < len(own):
+            # What fills up repeats a stream, and so finds the same.
+            lanes = np.resize(left, size)
+            params, key, streams = pick((params, key, streams), lanes)
+            own = own[lanes]
+        streams = stretch(net, STRETCH, params, key, position, streams)
+        found[own] = np.asarray(streams.length)
+        position += 1
+    return np.minimum(found, longest).reshape(count, nets)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def norms(net: Net, count: int, params: Any, key: jax.Array) -> jax.Array:
+    """The norm of c (count, N) along a stream, right or wrong.
+
+    Args:
+        net: what kind the nets are of.
+        count: symbols.
+        params: of N nets.
+        key: (2, N) data of random keys.
+    """
+
+    def one(carry: Any, bit: jax.Array) -> tuple[Any, jax.Array]:
+        state, reader = carry
+        state, _ = net.step(params, state, reader)
+        return (state, grammar.move(reader, bit)), net.memory(state)
+
+    start = net.begin(params), grammar.begin(key.shape[-1])
+    return jax.lax.scan(one, start, bits(key, 0, count))[1]

@@ -1,0 +1,264 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Trains nets with and without forget gates on streams, and tests them on others."""
+
+import dataclasses
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from rich.progress import Progress
+
+from experiments import _seeds
+from experiments._parts import Parts
+from experiments.forgetting import cell, exam, modern, online
+from experiments.forgetting.report import BLOCKS, MODERN, compare, draw, tables
+
+__all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
+DECAY = 0.99
+FINAL, TRACE, PRACTICE, CHECKS = 1, 2, 3, 10  # streams of random numbers
+POINTS = 24  # of the curves that are kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What can be changed from the command line."""
+
+    seeds: tuple[int, ...] = tuple(range(20))
+    """One net of each kind each; of its start and of its streams."""
+    blocks: int = 4
+    """Memory blocks."""
+    size: int = 2
+    """Cells of a block; the modern LSTM has as many cells in all."""
+    rate: float = 0.5
+    """Learning rate of the memory blocks at first."""
+    every: int = 100
+    """Training streams between two decays of the rate, by 0.99, where it decays."""
+    symbols: int = 4_000_000
+    """Training symbols of each net at most."""
+    streams: int = 30_000
+    """Training streams of each net at most."""
+    longest: int = 100_000
+    """Symbols of a training stream, and of a test stream while training, at most."""
+    checks: int = 80
+    """How often training is interrupted for test streams."""
+    tests: int = 10
+    """Test streams of each net, each time."""
+    common: int = 10_000
+    """Symbols after which the test streams of a net end of which one has failed."""
+    million: int = 1_000_000
+    """Symbols of the last test streams at most."""
+    both: bool = False
+    """Whether all legal symbols are targets, rather than the one that comes."""
+    window: int = 50
+    """Symbols that the modern LSTM's gradient goes back."""
+    lanes: int = 10
+    """Streams that the modern LSTM reads side by side."""
+    adam: float = 1e-2
+    """Highest learning rate of Adam; it falls to nothing as a cosine."""
+    traced: int = 100_000
+    """Symbols along which the norm of c is looked at."""
+
+
+SMOKE = Settings(
+    seeds=(0, 1),
+    symbols=2_000,
+    longest=1_000,
+    checks=2,
+    tests=2,
+    common=1_000,
+    million=1_000,
+    window=10,
+    traced=1_000,
+)
+
+
+def rules(count: int) -> cell.Rules:
+    """The kinds of memory blocks, so many nets of each."""
+    columns = zip(*BLOCKS.values(), strict=True)
+    return cell.Rules(*(jnp.repeat(jnp.asarray(c), count) for c in columns))
+
+
+def blocks_net() -> exam.Net:
+    """How the nets of memory blocks read streams."""
+
+    def begin(params: Any) -> Any:
+        return cell.zero_state(params[1])
+
+    def step(params: Any, state: Any, reader: Any) -> Any:
+        rules, weights = params
+        state = online.wiped(rules.reset & (reader.place == 0), state)
+        u = cell.seen(reader.symbol, state.h)
+        return cell.advance(rules, weights, state.c, u)[:2]
+
+    return exam.Net(begin, step, lambda s: jnp.linalg.norm(s.c, axis=(0, 1)))
+
+
+def stream_keys(settings: Settings, purpose: int, kinds: int) -> jax.Array:
+    """Keys (2, tests, kinds · seeds): all kinds read the same streams."""
+    keys = jnp.stack(
+        [
+            jax.random.key_data(jax.random.split(key, settings.tests))
+            for key in _seeds.keys(settings.seeds, purpose)
+        ],
+        -1,
+    )
+    return jnp.tile(jnp.moveaxis(keys, 1, 0), (1, 1, kinds))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def practise(
+    plan: online.Plan, count: int, all_rules: Any, learner: Any, key: Any, position: Any
+) -> online.Learner:
+    """So many training symbols."""
+
+    def one(learner: online.Learner, bit: jax.Array) -> tuple[online.Learner, None]:
+        return online.learn(plan, all_rules, learner, bit), None
+
+    return jax.lax.scan(one, learner, exam.bits(key, position, count))[0]
+
+
+def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) -> Any:
+    """Trains all nets of memory blocks, side by side.
+
+    Returns:
+        A dict of the learner, of each net's mean test length at each check (checks,
+        N), and of the symbols after which it was perfect (N,), 0 where it never was.
+    """
+    kinds, count = len(BLOCKS), settings.symbols // settings.checks
+    all_rules = rules(len(settings.seeds))
+    init = partial(cell.init, blocks=settings.blocks, size=settings.size)
+    params = jax.vmap(init, out_axes=-1)(_seeds.keys(settings.seeds, 0))
+    params = jax.tree.map(lambda w: jnp.tile(w, kinds), params)
+    plan = online.Plan(
+        *(settings.rate, settings.every, settings.longest),
+        *(settings.streams, settings.both),
+    )
+    key = stream_keys(settings, PRACTICE, kinds)[:, 0]
+    nets = kinds * len(settings.seeds)
+
+    def stretch(n: int, state: Any) -> Any:
+        advance(f"memory blocks, symbol {n * count:,}")
+        learner = practise(plan, count, all_rules, state["learner"], key, n)
+        taking = ~np.asarray(state["learner"].stopped)
+        lengths = exam.lengths(
+            net,
+            (all_rules, learner.params),
+            stream_keys(settings, CHECKS + n, kinds),
+            settings.longest,
+            settings.common,
+            taking,
+        )
+        perfect = taking & (lengths >= settings.longest).all(0)
+        means = np.minimum(lengths, settings.common).mean(0)
+        state["lengths"][n] = np.where(taking, means, state["lengths"][n - 1])
+        return state | {
+            "learner": learner._replace(stopped=learner.stopped | perfect),
+            "perfect": np.where(perfect, (n + 1) * count, state["perfect"]),
+        }
+
+    start = {
+        "learner": online.begin(params),
+        "lengths": np.zeros((settings.checks, nets)),
+        "perfect": np.zeros(nets, int),
+    }
+    return parts.loop("blocks", start, stretch, settings.checks)
+
+
+def train_modern(settings: Settings, parts: Parts, advance: Any) -> modern.Params:
+    """Trains the LSTMs of today on as many symbols; nets are the last axis."""
+    updates = settings.symbols // (settings.window * settings.lanes)
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.adam(optax.cosine_decay_schedule(settings.adam, updates)),
+    )
+    cells, lanes = settings.blocks * settings.size, settings.lanes
+    train = partial(modern.train, optimizer, settings.window, lanes)
+    train = jax.jit(jax.vmap(train, (0, 0, None)))
+    keys = _seeds.keys(settings.seeds, PRACTICE)
+    pieces = np.array_split(np.arange(updates), 4)
+
+    def stretch(n: int, trained: Any) -> Any:
+        advance(f"modern LSTM, update {pieces[n][0]:,}")
+        return train(trained, keys, jnp.asarray(pieces[n]))
+
+    start = jax.vmap(
+        lambda key: modern.begin(optimizer, modern.init(key, cells), lanes)
+    )(_seeds.keys(settings.seeds, 0))
+    trained = parts.loop("modern", start, stretch, len(pieces))
+    return jax.tree.map(lambda a: jnp.moveaxis(a, 0, -1), trained.params)
+
+
+def last_tests(settings: Settings, net: exam.Net, params: Any, kinds: int) -> Any:
+    """Fresh and longer test streams, and the norm of c along one.
+
+    Returns:
+        A dict of lengths (tests, N), and of norms (points, N): means between points.
+    """
+    lengths = exam.lengths(
+        net,
+        params,
+        stream_keys(settings, FINAL, kinds),
+        settings.million,
+        settings.common,
+    )
+    trace = stream_keys(settings, TRACE, kinds)[:, 0]
+    norms = np.asarray(exam.norms(net, settings.traced, params, trace))
+    edges = points(settings.traced)
+    sums = np.add.reduceat(norms, np.r_[0, edges[:-1]], 0)
+    return {"lengths": lengths, "norms": sums / np.diff(edges, prepend=0)[:, None]}
+
+
+def points(longest: int) -> np.ndarray:
+    """Places of a stream, evenly spaced on a logarithmic scale."""
+    return np.unique(np.geomspace(10, longest, POINTS).astype(int))
+
+
+def by_kind(names: Any, seeds: int, **arrays: Any) -> dict[str, dict[str, Any]]:
+    """Arrays (..., kinds · seeds) taken apart: by kind, each (..., seeds)."""
+    return {
+        name: {
+            k: np.asarray(a)[..., n * seeds :][..., :seeds] for k, a in arrays.items()
+        }
+        for n, name in enumerate(names)
+    }
+
+
+def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+    """Trains and tests all kinds of nets."""
+    task = progress.add_task("forgetting", total=settings.checks + 6, note="")
+
+    def advance(note: str) -> None:
+        progress.update(task, advance=1, note=note)
+
+    seeds = len(settings.seeds)
+    with jax.enable_x64(False):
+        all_rules = rules(seeds)
+        net = blocks_net()
+        state = train_blocks(settings, net, parts, advance)
+        advance("memory blocks, last tests")
+        params = all_rules, state["learner"].params
+        tested = parts("last", lambda: last_tests(settings, net, params, len(BLOCKS)))
+        today = train_modern(settings, parts, advance)
+        advance("modern LSTM, last tests")
+        found = parts("modern", lambda: last_tests(settings, modern.NET, today, 1))
+    every = max(1, settings.checks // POINTS)
+    kinds = by_kind(
+        BLOCKS,
+        seeds,
+        curve=state["lengths"][every - 1 :: every],
+        perfect_after=state["perfect"],
+        streams=state["learner"].streams,
+        **tested,
+    ) | by_kind([MODERN], seeds, **found)
+    return jax.tree.map(
+        lambda a: a.tolist(),
+        {
+            "checked": np.arange(every, settings.checks + 1, every)
+            * (settings.symbols // settings.checks),
+            "kinds": kinds,
+            "points": points(settings.traced),
+        },
+    )
