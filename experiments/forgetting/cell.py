@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 INPUTS = OUTPUTS = 7
 
@@ -72,28 +73,17 @@ class Inside(NamedTuple):
     squashed: jax.Array
 
 
-def init(key: jax.Array, blocks: int, size: int) -> Params:
+def init(rng: np.random.Generator, blocks: int, size: int) -> Params:
     """One net: weights U(±0.2); biases of the k-th block -k/2, forget gates +k/2."""
     cells = blocks * size
-    rows = INPUTS + cells + 1
-    gate, outputs = (rows, blocks), (OUTPUTS,)
-    shapes = Params(
-        *(gate, gate, gate, (rows - 1, blocks, size)),
-        *((INPUTS, *outputs), (cells, *outputs), outputs),
-    )
-    keys = jax.random.split(key, len(shapes))
-    drawn = Params(
-        *(
-            jax.random.uniform(k, shape, minval=-0.2, maxval=0.2)
-            for k, shape in zip(keys, shapes, strict=True)
-        )
-    )
-    ramp = 0.5 * jnp.arange(1, blocks + 1)
-    return drawn._replace(
-        w_i=drawn.w_i.at[-1].set(-ramp),
-        w_f=drawn.w_f.at[-1].set(ramp),
-        w_o=drawn.w_o.at[-1].set(-ramp),
-    )
+    gate = INPUTS + cells + 1, blocks
+    inwards = gate, gate, gate, (INPUTS + cells, blocks, size)
+    outwards = (INPUTS, OUTPUTS), (cells, OUTPUTS), (OUTPUTS,)
+    drawn = [rng.uniform(-0.2, 0.2, s).astype(np.float32) for s in inwards + outwards]
+    ramp = 0.5 * np.arange(1, blocks + 1)
+    for w, bias in zip(drawn, (-ramp, ramp, -ramp), strict=False):
+        w[-1] = bias
+    return Params(*drawn)
 
 
 def zero_state(params: Params) -> State:

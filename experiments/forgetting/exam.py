@@ -49,27 +49,9 @@ class Streams(NamedTuple):
     length: jax.Array
 
 
-def bits(key: jax.Array, position: Any, count: int) -> jax.Array:
-    """Random bits (count, N) for N streams.
-
-    Args:
-        key: (2, N) data of a random key for each stream.
-        position: stretches of the stream before.
-        count: symbols.
-    """
-
-    def draw(key: jax.Array) -> jax.Array:
-        here = jax.random.fold_in(jax.random.wrap_key_data(key), position)
-        return jax.random.bernoulli(here, shape=(count,))
-
-    return jax.vmap(draw, 1, 1)(key).astype(int)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def stretch(
-    net: Net, count: int, params: Any, key: jax.Array, position: Any, streams: Streams
-) -> Streams:
-    """So many symbols of all streams."""
+@partial(jax.jit, static_argnums=0)
+def stretch(net: Net, params: Any, streams: Streams, bits: jax.Array) -> Streams:
+    """As many symbols of all streams as there are bits (count, N)."""
 
     def one(streams: Streams, bit: jax.Array) -> tuple[Streams, None]:
         state, reader, alive, length = streams
@@ -77,7 +59,7 @@ def stretch(
         alive = alive & grammar.right(reader, y)
         return Streams(state, grammar.move(reader, bit), alive, length + alive), None
 
-    return jax.lax.scan(one, streams, bits(key, position, count))[0]
+    return jax.lax.scan(one, streams, bits)[0]
 
 
 @jax.jit
@@ -89,7 +71,7 @@ def pick(tree: Any, which: jax.Array) -> Any:
 def lengths(
     net: Net,
     params: Any,
-    key: jax.Array,
+    names: np.ndarray,
     longest: int,
     common: int,
     taking: np.ndarray | None = None,
@@ -99,7 +81,7 @@ def lengths(
     Args:
         net: what kind the nets are of.
         params: of N nets.
-        key: (2, M, N) data of random keys: M streams for each net.
+        names: (M, N, ...) integers: M streams for each net.
         longest: where streams end.
         common: where streams end of nets that have failed in one of theirs.
         taking: (N,) which nets take part; None for all.
@@ -107,53 +89,43 @@ def lengths(
     Returns:
         (M, N) integers.
     """
-    count, nets = key.shape[1:]
+    count, nets = names.shape[:2]
+    names = names.reshape(count * nets, -1)
     found = np.zeros(count * nets, int)
     own = np.arange(count * nets)  # which stream each lane has
     params = pick(params, own % nets)
-    key = key.reshape(2, -1)
     streams = Streams(
         net.begin(params),
         grammar.begin(count * nets),
-        jnp.tile(jnp.ones(nets, bool) if taking is None else taking, count),
-        jnp.zeros(count * nets, int),
+        np.tile(np.ones(nets, bool) if taking is None else taking, count),
+        np.zeros(count * nets, np.int32),
     )
-    position = 0
-    while position * STRETCH < longest:
-        if position * STRETCH >= common:
-            whole = (found.reshape(count, nets) >= position * STRETCH).all(0)
-        else:
-            whole = np.ones(nets, bool)
-        left = np.flatnonzero(np.asarray(streams.alive) & whole[own % nets])
+    for position in range(-(-longest // STRETCH)):
+        whole = (found.reshape(count, nets) >= position * STRETCH).all(0)
+        kept = whole | (position * STRETCH < common)
+        left = np.flatnonzero(np.asarray(streams.alive) & kept[own % nets])
         if not len(left):
             break
         size = max(FEWEST, 1 << (len(left) - 1).bit_length())
         if size < len(own):
             # What fills up repeats a stream, and so finds the same.
             lanes = np.resize(left, size)
-            params, key, streams = pick((params, key, streams), lanes)
+            params, streams = pick((params, streams), lanes)
             own = own[lanes]
-        streams = stretch(net, STRETCH, params, key, position, streams)
+        bits = grammar.bits(names[own], position, STRETCH)
+        streams = stretch(net, params, streams, bits)
         found[own] = np.asarray(streams.length)
-        position += 1
     return np.minimum(found, longest).reshape(count, nets)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def norms(net: Net, count: int, params: Any, key: jax.Array) -> jax.Array:
-    """The norm of c (count, N) along a stream, right or wrong.
-
-    Args:
-        net: what kind the nets are of.
-        count: symbols.
-        params: of N nets.
-        key: (2, N) data of random keys.
-    """
+@partial(jax.jit, static_argnums=0)
+def norms(net: Net, params: Any, bits: jax.Array) -> jax.Array:
+    """The norm of c (count, N) along streams, right or wrong, of bits (count, N)."""
 
     def one(carry: Any, bit: jax.Array) -> tuple[Any, jax.Array]:
         state, reader = carry
         state, _ = net.step(params, state, reader)
         return (state, grammar.move(reader, bit)), net.memory(state)
 
-    start = net.begin(params), grammar.begin(key.shape[-1])
-    return jax.lax.scan(one, start, bits(key, 0, count))[1]
+    start = net.begin(params), grammar.begin(bits.shape[1])
+    return jax.lax.scan(one, start, bits)[1]

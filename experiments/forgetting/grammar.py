@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The continual embedded Reber grammar as a machine of integers, for the device."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -63,7 +64,23 @@ MACHINE = _machine()
 
 def begin(count: int) -> Reader:
     """Streams that are about to give the B of their first string."""
-    return Reader(jnp.full(count, SYMBOLS.index("B")), jnp.zeros(count, int))
+    first = jnp.full(count, SYMBOLS.index("B"), jnp.int32)
+    return Reader(first, jnp.zeros(count, jnp.int32))
+
+
+def bits(streams: Sequence[Sequence[int]], position: int, count: int) -> np.ndarray:
+    """Random bits (count, N) int32, a function of their place.
+
+    Args:
+        streams: N sequences of integers that name one stream each.
+        position: stretches of each stream before this one.
+        count: symbols of the stretch.
+    """
+    drawn = [
+        np.random.default_rng([*name, position]).integers(0, 2, count, np.int32)
+        for name in streams
+    ]
+    return np.stack(drawn, -1)
 
 
 def move(reader: Reader, bit: jax.Array) -> Reader:

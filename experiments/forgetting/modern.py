@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import lstm_jax
@@ -30,12 +31,16 @@ class Trained(NamedTuple):
     reader: grammar.Reader
 
 
-def init(key: jax.Array, cells: int) -> Params:
-    """Draws one net."""
-    one, two = jax.random.split(key)
-    w = lstm_jax.initializers.glorot_uniform()(two, (cells, OUTPUTS))
-    lstm = lstm_jax.init_cell(one, INPUTS, cells)
-    return Params(lstm, w, jnp.zeros(OUTPUTS))
+def init(rng: np.random.Generator, cells: int) -> Params:
+    """One net: U(±1/√H), biases 0, of the forget gates 1."""
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.uniform(-(cells**-0.5), cells**-0.5, shape).astype(np.float32)
+
+    b = np.zeros(4 * cells, np.float32)
+    b[cells : 2 * cells] = 1.0  # columns stand in the order i, f, g, o
+    lstm = lstm_jax.LSTMParams(draw(INPUTS, 4 * cells), draw(cells, 4 * cells), b)
+    return Params(lstm, draw(cells, OUTPUTS), np.zeros(OUTPUTS, np.float32))
 
 
 def begin(optimizer: Any, params: Params, lanes: int) -> Trained:
@@ -66,17 +71,13 @@ def learn(optimizer: Any, trained: Trained, bits: jax.Array) -> Trained:
     return Trained(optax.apply_updates(trained.params, step), moments, state, reader)
 
 
-def train(
-    optimizer: Any, window: int, lanes: int, trained: Trained, key: Any, updates: Any
-) -> Trained:
-    """Steps of Adam of one net; `updates` are their numbers."""
+def train(optimizer: Any, trained: Trained, bits: jax.Array) -> Trained:
+    """Steps of Adam of one net on bits (windows, T, lanes)."""
 
-    def one(trained: Trained, n: jax.Array) -> tuple[Trained, None]:
-        here = jax.random.fold_in(key, n)
-        bits = jax.random.bernoulli(here, shape=(window, lanes)).astype(int)
+    def one(trained: Trained, bits: jax.Array) -> tuple[Trained, None]:
         return learn(optimizer, trained, bits), None
 
-    return jax.lax.scan(one, trained, updates)[0]
+    return jax.lax.scan(one, trained, bits)[0]
 
 
 def _begin(params: Params) -> Any:

@@ -46,7 +46,7 @@ class Plan(NamedTuple):
 
 
 class Eligibility(NamedTuple):
-    """∂c/∂w of every cell by way of its i, its f (R, K, S, N) and g (R - 1, K, S, N)."""
+    """∂c/∂w of each cell by its i and f (R, K, S, N), and by its g (R - 1, K, S, N)."""
 
     i: jax.Array
     f: jax.Array
@@ -81,7 +81,7 @@ def begin(params: Params) -> Learner:
     """Nets before their first symbol."""
     count = params.b.shape[-1]
     reader, state = grammar.begin(count), zero_state(params)
-    none = jnp.zeros(count, int)
+    none = jnp.zeros(count, jnp.int32)
     gate, g = jnp.zeros_like(params.w_i), jnp.zeros_like(params.w_g)
     gates = gate[:, :, None] + jnp.zeros_like(state.c)
     return Learner(

@@ -117,7 +117,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
 def _lines(axes: Any, x: Any, curves: dict[str, np.ndarray], gap: float) -> None:
     """Draws medians and ranges over the seeds, names beside the ends."""
     ends = []
-    for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
+    for curve, colour in zip(curves.values(), COLOURS, strict=False):
         middle = np.median(curve, 1)
         axes.fill_between(
             x, curve.min(1), curve.max(1), color=colour, alpha=0.12, linewidth=0
@@ -137,6 +137,7 @@ def draw(document: dict[str, Any], folder: Path) -> None:
         norms = {k: np.asarray(found["norms"]) for k, found in kinds.items()}
         _lines(left, results["points"], norms, 0.16)
         left.set(xscale="log", yscale="log", xlabel="symbol of the stream")
+        left.set_ylim(bottom=0.1)
         left.set_title("norm of c along a test stream, after training")
         curves = {
             k: np.asarray(found["curve"])
@@ -145,4 +146,5 @@ def draw(document: dict[str, Any], folder: Path) -> None:
         }
         _lines(right, np.asarray(results["checked"]) / 1e6, curves, 0.16)
         right.set(yscale="log", xlabel="training symbols, millions")
+        right.set_ylim(1, 2 * document["settings"]["common"])
         right.set_title("symbols foretold at a stretch, mean of the test streams")

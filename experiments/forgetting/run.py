@@ -2,6 +2,7 @@
 """Trains nets with and without forget gates on streams, and tests them on others."""
 
 import dataclasses
+import math
 from functools import partial
 from typing import Any
 
@@ -13,13 +14,14 @@ from rich.progress import Progress
 
 from experiments import _seeds
 from experiments._parts import Parts
-from experiments.forgetting import cell, exam, modern, online
+from experiments.forgetting import cell, exam, grammar, modern, online
 from experiments.forgetting.report import BLOCKS, MODERN, compare, draw, tables
 
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 DECAY = 0.99
-FINAL, TRACE, PRACTICE, CHECKS = 1, 2, 3, 10  # streams of random numbers
+FINAL, TRACE, PRACTICE, CHECKS = 1, 2, 3, 10  # what streams are for
 POINTS = 24  # of the curves that are kept
+STRETCHES = 4  # of the modern LSTM's training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,28 +98,22 @@ def blocks_net() -> exam.Net:
     return exam.Net(begin, step, lambda s: jnp.linalg.norm(s.c, axis=(0, 1)))
 
 
-def stream_keys(settings: Settings, purpose: int, kinds: int) -> jax.Array:
-    """Keys (2, tests, kinds · seeds): all kinds read the same streams."""
-    keys = jnp.stack(
-        [
-            jax.random.key_data(jax.random.split(key, settings.tests))
-            for key in _seeds.keys(settings.seeds, purpose)
-        ],
-        -1,
-    )
-    return jnp.tile(jnp.moveaxis(keys, 1, 0), (1, 1, kinds))
+def names(settings: Settings, purpose: int, count: int, kinds: int) -> np.ndarray:
+    """Names (count, kinds · seeds, 3) of streams: all kinds read the same ones."""
+    own = [[(s, purpose, n) for s in settings.seeds] for n in range(count)]
+    return np.tile(np.asarray(own), (1, kinds, 1))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=0)
 def practise(
-    plan: online.Plan, count: int, all_rules: Any, learner: Any, key: Any, position: Any
+    plan: online.Plan, all_rules: cell.Rules, learner: Any, bits: jax.Array
 ) -> online.Learner:
-    """So many training symbols."""
+    """Training on as many symbols as there are bits (count, N)."""
 
     def one(learner: online.Learner, bit: jax.Array) -> tuple[online.Learner, None]:
         return online.learn(plan, all_rules, learner, bit), None
 
-    return jax.lax.scan(one, learner, exam.bits(key, position, count))[0]
+    return jax.lax.scan(one, learner, bits)[0]
 
 
 def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) -> Any:
@@ -129,24 +125,26 @@ def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) 
     """
     kinds, count = len(BLOCKS), settings.symbols // settings.checks
     all_rules = rules(len(settings.seeds))
-    init = partial(cell.init, blocks=settings.blocks, size=settings.size)
-    params = jax.vmap(init, out_axes=-1)(_seeds.keys(settings.seeds, 0))
-    params = jax.tree.map(lambda w: jnp.tile(w, kinds), params)
+    params = [
+        cell.init(np.random.default_rng(seed), settings.blocks, settings.size)
+        for seed in settings.seeds
+    ]
+    params = jax.tree.map(lambda *w: jnp.stack(w * kinds, -1), *params)
     plan = online.Plan(
         *(settings.rate, settings.every, settings.longest),
         *(settings.streams, settings.both),
     )
-    key = stream_keys(settings, PRACTICE, kinds)[:, 0]
-    nets = kinds * len(settings.seeds)
+    own = names(settings, PRACTICE, 1, kinds)[0]
 
     def stretch(n: int, state: Any) -> Any:
         advance(f"memory blocks, symbol {n * count:,}")
-        learner = practise(plan, count, all_rules, state["learner"], key, n)
+        bits = grammar.bits(own, n, count)
+        learner = practise(plan, all_rules, state["learner"], bits)
         taking = ~np.asarray(state["learner"].stopped)
         lengths = exam.lengths(
             net,
             (all_rules, learner.params),
-            stream_keys(settings, CHECKS + n, kinds),
+            names(settings, CHECKS + n, settings.tests, kinds),
             settings.longest,
             settings.common,
             taking,
@@ -160,9 +158,9 @@ def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) 
         }
 
     start = {
-        "learner": online.begin(params),
-        "lengths": np.zeros((settings.checks, nets)),
-        "perfect": np.zeros(nets, int),
+        "learner": jax.device_get(online.begin(params)),
+        "lengths": np.zeros((settings.checks, len(own))),
+        "perfect": np.zeros(len(own), int),
     }
     return parts.loop("blocks", start, stretch, settings.checks)
 
@@ -174,21 +172,24 @@ def train_modern(settings: Settings, parts: Parts, advance: Any) -> modern.Param
         optax.clip_by_global_norm(1.0),
         optax.adam(optax.cosine_decay_schedule(settings.adam, updates)),
     )
-    cells, lanes = settings.blocks * settings.size, settings.lanes
-    train = partial(modern.train, optimizer, settings.window, lanes)
-    train = jax.jit(jax.vmap(train, (0, 0, None)))
-    keys = _seeds.keys(settings.seeds, PRACTICE)
-    pieces = np.array_split(np.arange(updates), 4)
+    train = jax.jit(jax.vmap(partial(modern.train, optimizer)))
+    count = updates // STRETCHES
+    shape = count, settings.window, settings.lanes
 
     def stretch(n: int, trained: Any) -> Any:
-        advance(f"modern LSTM, update {pieces[n][0]:,}")
-        return train(trained, keys, jnp.asarray(pieces[n]))
+        advance(f"modern LSTM, update {n * count:,}")
+        own = names(settings, PRACTICE, 1, 1)[0]
+        bits = grammar.bits(own, n, math.prod(shape))
+        return train(trained, bits.T.reshape(-1, *shape))
 
-    start = jax.vmap(
-        lambda key: modern.begin(optimizer, modern.init(key, cells), lanes)
-    )(_seeds.keys(settings.seeds, 0))
-    trained = parts.loop("modern", start, stretch, len(pieces))
-    return jax.tree.map(lambda a: jnp.moveaxis(a, 0, -1), trained.params)
+    def begin(seed: int) -> modern.Trained:
+        rng = np.random.default_rng(seed)
+        params = modern.init(rng, settings.blocks * settings.size)
+        return modern.begin(optimizer, params, settings.lanes)
+
+    start = jax.device_get(_seeds.stack([begin(seed) for seed in settings.seeds]))
+    trained = parts.loop("modern", start, stretch, STRETCHES)
+    return jax.tree.map(lambda a: np.moveaxis(a, 0, -1), trained.params)
 
 
 def last_tests(settings: Settings, net: exam.Net, params: Any, kinds: int) -> Any:
@@ -200,12 +201,12 @@ def last_tests(settings: Settings, net: exam.Net, params: Any, kinds: int) -> An
     lengths = exam.lengths(
         net,
         params,
-        stream_keys(settings, FINAL, kinds),
+        names(settings, FINAL, settings.tests, kinds),
         settings.million,
         settings.common,
     )
-    trace = stream_keys(settings, TRACE, kinds)[:, 0]
-    norms = np.asarray(exam.norms(net, settings.traced, params, trace))
+    bits = grammar.bits(names(settings, TRACE, 1, kinds)[0], 0, settings.traced)
+    norms = np.asarray(exam.norms(net, params, bits))
     edges = points(settings.traced)
     sums = np.add.reduceat(norms, np.r_[0, edges[:-1]], 0)
     return {"lengths": lengths, "norms": sums / np.diff(edges, prepend=0)[:, None]}

@@ -1,0 +1,150 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Learning to forget: its grammar, its cell, its gradient and its test streams."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.forgetting import cell, exam, grammar, online
+from experiments.reber import SYMBOLS, embedded
+from lstm_jax import variants
+
+pytestmark = pytest.mark.no_cover
+KINDS = cell.Rules(
+    gated=jnp.array([True, False, True, False]),
+    kept=jnp.array([1.0, 0.9, 1.0, 1.0]),
+    reset=jnp.array([False, False, True, True]),
+    decay=jnp.array([1.0, 1.0, 1.0, 1.0]),
+)
+
+ENDS = 5  # where streams end in the test of the gradient: in the middle of a string
+
+
+@pytest.fixture(autouse=True)
+def as_users_have_it() -> Any:
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def nets(count: int, scale: float = 1.0) -> cell.Params:
+    """Nets in float64, weights larger than at the start, none of them constant."""
+    drawn = [cell.init(np.random.default_rng(n), 2, 3) for n in range(count)]
+    return jax.tree.map(
+        lambda *w: jnp.asarray(scale * np.stack(w, -1), jnp.float64), *drawn
+    )
+
+
+def test_the_machine_allows_what_the_grammar_allows() -> None:
+    rng = np.random.default_rng(0)
+    machine = grammar.MACHINE
+    for _ in range(200):
+        string = embedded(rng)
+        place = 0
+        assert SYMBOLS[string.symbols[0]] == "B"
+        for n, symbol in enumerate(string.symbols[1:]):
+            np.testing.assert_array_equal(machine.legal[place], string.legal[n])
+            (bit, *_) = np.flatnonzero(machine.symbol[place] == symbol)
+            place = machine.place[place, bit]
+        only_b = [s == "B" for s in SYMBOLS]
+        np.testing.assert_array_equal(machine.legal[place], only_b)
+        assert set(machine.place[place]) == {0}
+
+
+def test_streams_are_strings_of_the_same_lengths() -> None:
+    bits = grammar.bits([(7, 0, 0), (7, 0, 1)], 0, 40_000)
+    machine, place = grammar.MACHINE, np.zeros(2, int)
+    symbols = []
+    for bit in bits:
+        symbols.append(machine.symbol[place, bit])
+        place = machine.place[place, bit]
+    text = "".join(SYMBOLS[s] for s in np.stack(symbols)[:, 0])
+    # The outer E is the one before a B.
+    strings = [s + "E" for s in ("B" + text).split("EB")[:-1]]
+    strings = [strings[0], *("B" + s for s in strings[1:])]
+    rng = np.random.default_rng(1)
+    drawn = [len(embedded(rng).symbols) for _ in range(3000)]
+    ours = [len(s) for s in strings]
+    assert min(ours) == min(drawn) == 9 and all(s[1] == s[-2] for s in strings)
+    assert abs(np.mean(ours) - np.mean(drawn)) < 0.3
+    assert 0.45 < np.mean([s[1] == "T" for s in strings]) < 0.55
+    assert (grammar.bits([(7, 0, 1)], 0, 40_000)[:, 0] == bits[:, 1]).all()
+    assert 0.49 < (bits[:, 0] == bits[:, 1]).mean() < 0.51
+    assert (
+        0.49 < (bits[:, 0] == grammar.bits([(7, 0, 0)], 1, 40_000)[:, 0]).mean() < 0.51
+    )
+
+
+def test_the_nets_have_as_many_weights_as_published() -> None:
+    params = cell.init(np.random.default_rng(0), 4, 2)
+    assert sum(w.size for w in params) == 424
+    assert sum(w.size for w in params) - params.w_f.size == 360
+    np.testing.assert_array_equal(params.w_i[-1], [-0.5, -1.0, -1.5, -2.0])
+    np.testing.assert_array_equal(params.w_f[-1], [0.5, 1.0, 1.5, 2.0])
+
+
+def test_without_forget_gates_it_is_the_cell_of_1997() -> None:
+    """But for the gates' view of gates, whose weights are 0 here."""
+    params = jax.tree.map(lambda w: w[..., 0], nets(1, 3.0))
+    rules = jax.tree.map(lambda a: a[3], KINDS)
+    one = jax.tree.map(lambda w: w[..., None], params)
+    w = jnp.concatenate(
+        [params.w_i[:-1], params.w_g.reshape(13, 6), params.w_o[:-1]], 1
+    )
+    old = variants.LSTM1997Params(
+        w_x=w[:7],
+        w_h=jnp.concatenate([w[7:], jnp.zeros((4, 10))]),
+        b=jnp.concatenate([params.w_i[-1], params.w_o[-1]]),
+        blocks=2,
+    )
+    before, state = cell.zero_state(one), variants.zero_state(old)
+    for symbol in (0, 1, 0, 4, 5, 2, 6):
+        u = cell.seen(jnp.array([symbol]), before.h)
+        before, _, _ = cell.advance(rules, one, before.c, u)
+        state, h = variants.step(old, state, jnp.eye(7)[symbol])
+        np.testing.assert_allclose(before.h.ravel(), h, rtol=1e-12)
+        np.testing.assert_allclose(before.c.ravel(), state.c, rtol=1e-12)
+
+
+def unrolled(params: cell.Params, bits: np.ndarray, both: bool) -> jax.Array:
+    """The loss of all nets over a stretch; at place 5 a stream ends."""
+    machine, begin = grammar.MACHINE, cell.zero_state(params)
+    symbol, place = np.zeros(4, int), np.zeros(4, int)
+    state, total = begin, jnp.zeros(())
+    for bit in bits:
+        u = cell.seen(jnp.asarray(symbol), jax.lax.stop_gradient(state.h))
+        state, y, _ = cell.advance(KINDS, params, state.c, u)
+        legal, ends = machine.legal[place].T, place == ENDS
+        symbol, place = machine.symbol[place, bit], machine.place[place, bit]
+        target = legal if both else np.eye(7)[symbol].T
+        total += 0.5 * jnp.sum((target - y) ** 2)
+        over = ends | KINDS.reset & ((place == 0) | ends)
+        state = jax.tree.map(lambda a, over=over: jnp.where(over, 0.0, a), state)
+        symbol, place = np.where(ends, 0, symbol), np.where(ends, 0, place)
+    return total
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_the_gradient_carried_forward_is_that_of_the_unroll(
+    both: bool, monkeypatch: Any
+) -> None:
+    """With a rate so small that the weights stay, `learn` adds up the gradient."""
+    monkeypatch.setattr(grammar, "right", lambda reader, y: reader.place != ENDS)
+    params, rate = nets(4, 2.0), 1e-7
+    bits = grammar.bits([(5, 0, n) for n in range(4)], 0, 40)
+    plan = online.Plan(rate, 100, 1000, 1000, both)
+    learner = online.begin(params)
+    learn = jax.jit(lambda learner, bit: online.learn(plan, KINDS, learner, bit))
+    for bit in bits:
+        learner = learn(learner, jnp.asarray(bit))
+    assert 0 < learner.streams.max() < 20
+    slope = jax.grad(lambda p: unrolled(p, bits, both))(params)
+    for name, after, w, g in zip(
+        cell.Params._fields, learner.params, params, slope, strict=True
+    ):
+        gates = KINDS.gated if name == "w_f" else np.ones(4, bool)
+        some = jnp.abs(g).max(tuple(range(g.ndim - 1))) > 1e-4
+        np.testing.assert_array_equal(some, gates, name)
+        np.testing.assert_allclose((w - after) / rate, g, 1e-4, 1e-7, err_msg=name)
