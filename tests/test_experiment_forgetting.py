@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.forgetting import cell, exam, grammar, online
+from experiments.forgetting import cell, grammar, online
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
@@ -54,7 +54,7 @@ def test_the_machine_allows_what_the_grammar_allows() -> None:
 
 
 def test_streams_are_strings_of_the_same_lengths() -> None:
-    bits = grammar.bits([(7, 0, 0), (7, 0, 1)], 0, 40_000)
+    bits = grammar.bits(np.array([(7, 0, 0), (7, 0, 1)]), 0, 40_000)
     machine, place = grammar.MACHINE, np.zeros(2, int)
     symbols = []
     for bit in bits:
@@ -70,10 +70,12 @@ def test_streams_are_strings_of_the_same_lengths() -> None:
     assert min(ours) == min(drawn) == 9 and all(s[1] == s[-2] for s in strings)
     assert abs(np.mean(ours) - np.mean(drawn)) < 0.3
     assert 0.45 < np.mean([s[1] == "T" for s in strings]) < 0.55
-    assert (grammar.bits([(7, 0, 1)], 0, 40_000)[:, 0] == bits[:, 1]).all()
+    assert (grammar.bits(np.array([(7, 0, 1)]), 0, 40_000)[:, 0] == bits[:, 1]).all()
     assert 0.49 < (bits[:, 0] == bits[:, 1]).mean() < 0.51
     assert (
-        0.49 < (bits[:, 0] == grammar.bits([(7, 0, 0)], 1, 40_000)[:, 0]).mean() < 0.51
+        0.49
+        < (bits[:, 0] == grammar.bits(np.array([(7, 0, 0)]), 1, 40_000)[:, 0]).mean()
+        < 0.51
     )
 
 
@@ -133,7 +135,7 @@ def test_the_gradient_carried_forward_is_that_of_the_unroll(
     """With a rate so small that the weights stay, `learn` adds up the gradient."""
     monkeypatch.setattr(grammar, "right", lambda reader, y: reader.place != ENDS)
     params, rate = nets(4, 2.0), 1e-7
-    bits = grammar.bits([(5, 0, n) for n in range(4)], 0, 40)
+    bits = grammar.bits(np.array([(5, 0, n) for n in range(4)]), 0, 40)
     plan = online.Plan(rate, 100, 1000, 1000, both)
     learner = online.begin(params)
     learn = jax.jit(lambda learner, bit: online.learn(plan, KINDS, learner, bit))

@@ -83,7 +83,7 @@ def init(rng: np.random.Generator, blocks: int, size: int) -> Params:
     ramp = 0.5 * np.arange(1, blocks + 1)
     for w, bias in zip(drawn, (-ramp, ramp, -ramp), strict=False):
         w[-1] = bias
-    return Params(*drawn)
+    return Params(*(jnp.asarray(w) for w in drawn))
 
 
 def zero_state(params: Params) -> State:

@@ -97,12 +97,12 @@ def lengths(
     streams = Streams(
         net.begin(params),
         grammar.begin(count * nets),
-        np.tile(np.ones(nets, bool) if taking is None else taking, count),
-        np.zeros(count * nets, np.int32),
+        jnp.tile(jnp.ones(nets, bool) if taking is None else taking, count),
+        jnp.zeros(count * nets, jnp.int32),
     )
     for position in range(-(-longest // STRETCH)):
-        whole = (found.reshape(count, nets) >= position * STRETCH).all(0)
-        kept = whole | (position * STRETCH < common)
+        whole = np.all(found.reshape(count, nets) >= position * STRETCH, 0)
+        kept = np.logical_or(whole, position * STRETCH < common)
         left = np.flatnonzero(np.asarray(streams.alive) & kept[own % nets])
         if not len(left):
             break

@@ -1,7 +1,6 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The continual embedded Reber grammar as a machine of integers, for the device."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -50,12 +49,12 @@ def _machine() -> Machine:
         follow[outer, last + 1] = {"E": ("", 1)}
     follow["", 1] = {"B": ("", 0)}
     number = {place: n for n, place in enumerate(follow)}
-    moves = [sorted(m.items()) for m in follow.values()]
-    pairs = [(m[0], m[-1]) for m in moves]
+    ways = [sorted(moves.items()) for moves in follow.values()]
+    pairs = [(way[0], way[-1]) for way in ways]
     return Machine(
         np.array([[SYMBOLS.index(s) for s, _ in pair] for pair in pairs], np.int32),
         np.array([[number[to] for _, to in pair] for pair in pairs], np.int32),
-        np.array([[s in m for s in SYMBOLS] for m in follow.values()]),
+        np.array([[s in moves for s in SYMBOLS] for moves in follow.values()]),
     )
 
 
@@ -68,11 +67,11 @@ def begin(count: int) -> Reader:
     return Reader(first, jnp.zeros(count, jnp.int32))
 
 
-def bits(streams: Sequence[Sequence[int]], position: int, count: int) -> np.ndarray:
+def bits(streams: np.ndarray, position: int, count: int) -> np.ndarray:
     """Random bits (count, N) int32, a function of their place.
 
     Args:
-        streams: N sequences of integers that name one stream each.
+        streams: (N, ...) integers that name the streams.
         position: stretches of each stream before this one.
         count: symbols of the stretch.
     """

@@ -34,13 +34,13 @@ class Trained(NamedTuple):
 def init(rng: np.random.Generator, cells: int) -> Params:
     """One net: U(±1/√H), biases 0, of the forget gates 1."""
 
-    def draw(*shape: int) -> np.ndarray:
-        return rng.uniform(-(cells**-0.5), cells**-0.5, shape).astype(np.float32)
+    def draw(*shape: int) -> jax.Array:
+        drawn = rng.uniform(-(cells**-0.5), cells**-0.5, shape)
+        return jnp.asarray(drawn.astype(np.float32))
 
-    b = np.zeros(4 * cells, np.float32)
-    b[cells : 2 * cells] = 1.0  # columns stand in the order i, f, g, o
+    b = jnp.repeat(jnp.array([0.0, 1.0, 0.0, 0.0]), cells)  # i, f, g, o
     lstm = lstm_jax.LSTMParams(draw(INPUTS, 4 * cells), draw(cells, 4 * cells), b)
-    return Params(lstm, draw(cells, OUTPUTS), np.zeros(OUTPUTS, np.float32))
+    return Params(lstm, draw(cells, OUTPUTS), jnp.zeros(OUTPUTS))
 
 
 def begin(optimizer: Any, params: Params, lanes: int) -> Trained:

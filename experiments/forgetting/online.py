@@ -133,7 +133,8 @@ def descent(
     to_o = to_h * squashed * o * (1 - o)
 
     def block(by_cell: jax.Array) -> jax.Array:
-        return sum(by_cell[..., k, :] for k in range(h.shape[1]))
+        shares = [by_cell[..., k, :] for k in range(h.shape[1])]
+        return sum(shares[1:], shares[0])
 
     return Params(
         w_i=block(e.i * to_c),
