@@ -50,22 +50,36 @@ class Streams(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0)
-def stretch(net: Net, params: Any, streams: Streams, bits: jax.Array) -> Streams:
-    """As many symbols of all streams as there are bits (count, N)."""
+def stretch(
+    net: Net, params: Any, streams: Streams, bits: jax.Array
+) -> tuple[Streams, jax.Array]:
+    """As many symbols of all streams as there are bits (count, N).
 
-    def one(streams: Streams, bit: jax.Array) -> tuple[Streams, None]:
+    Returns:
+        The streams, and the norm of c (count, N).
+    """
+
+    def one(streams: Streams, bit: jax.Array) -> tuple[Streams, jax.Array]:
         state, reader, alive, length = streams
         state, y = net.step(params, state, reader)
         alive = alive & grammar.right(reader, y)
-        return Streams(state, grammar.move(reader, bit), alive, length + alive), None
+        reader = grammar.move(reader, bit)
+        return Streams(state, reader, alive, length + alive), net.memory(state)
 
-    return jax.lax.scan(one, streams, bits)[0]
+    return jax.lax.scan(one, streams, bits)
 
 
-@jax.jit
-def pick(tree: Any, which: jax.Array) -> Any:
+def pick(tree: Any, which: np.ndarray) -> Any:
     """Entries of the last axis."""
-    return jax.tree.map(lambda a: jnp.take(a, which, -1), tree)
+    return jax.tree.map(lambda a: np.take(a, which, -1), jax.device_get(tree))
+
+
+def begin(net: Net, params: Any) -> Streams:
+    """A stream for each net, before its first symbol."""
+    state = net.begin(params)
+    reader = grammar.begin(jax.tree.leaves(state)[0].shape[-1])
+    alive = jnp.ones(reader.place.shape, bool)
+    return Streams(state, reader, alive, jnp.zeros_like(reader.place))
 
 
 def lengths(
@@ -94,12 +108,9 @@ def lengths(
     found = np.zeros(count * nets, int)
     own = np.arange(count * nets)  # which stream each lane has
     params = pick(params, own % nets)
-    streams = Streams(
-        net.begin(params),
-        grammar.begin(count * nets),
-        jnp.tile(jnp.ones(nets, bool) if taking is None else taking, count),
-        jnp.zeros(count * nets, jnp.int32),
-    )
+    streams = begin(net, params)
+    if taking is not None:
+        streams = streams._replace(alive=jnp.tile(taking, count))
     for position in range(-(-longest // STRETCH)):
         whole = np.all(found.reshape(count, nets) >= position * STRETCH, 0)
         kept = np.logical_or(whole, position * STRETCH < common)
@@ -113,19 +124,26 @@ def lengths(
             params, streams = pick((params, streams), lanes)
             own = own[lanes]
         bits = grammar.bits(names[own], position, STRETCH)
-        streams = stretch(net, params, streams, bits)
+        streams, _ = stretch(net, params, streams, bits)
         found[own] = np.asarray(streams.length)
     return np.minimum(found, longest).reshape(count, nets)
 
 
-@partial(jax.jit, static_argnums=0)
-def norms(net: Net, params: Any, bits: jax.Array) -> jax.Array:
-    """The norm of c (count, N) along streams, right or wrong, of bits (count, N)."""
+def norms(net: Net, params: Any, names: np.ndarray, longest: int) -> np.ndarray:
+    """The norm of c (longest, N) along streams, right or wrong, mean over M of them.
 
-    def one(carry: Any, bit: jax.Array) -> tuple[Any, jax.Array]:
-        state, reader = carry
-        state, _ = net.step(params, state, reader)
-        return (state, grammar.move(reader, bit)), net.memory(state)
-
-    start = net.begin(params), grammar.begin(bits.shape[1])
-    return jax.lax.scan(one, start, bits)[1]
+    Args:
+        net: what kind the nets are of.
+        params: of N nets.
+        names: (M, N, ...) integers: M streams for each net.
+        longest: symbols.
+    """
+    count, nets = names.shape[:2]
+    names = names.reshape(count * nets, -1)
+    params = pick(params, np.arange(count * nets) % nets)
+    streams, found = begin(net, params), []
+    for position in range(-(-longest // STRETCH)):
+        bits = grammar.bits(names, position, STRETCH)
+        streams, norm = stretch(net, params, streams, bits)
+        found.append(np.asarray(norm).reshape(STRETCH, count, nets).mean(1))
+    return np.concatenate(found)[:longest]

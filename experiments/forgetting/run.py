@@ -168,10 +168,7 @@ def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) 
 def train_modern(settings: Settings, parts: Parts, advance: Any) -> modern.Params:
     """Trains the LSTMs of today on as many symbols; nets are the last axis."""
     updates = settings.symbols // (settings.window * settings.lanes)
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(1.0),
-        optax.adam(optax.cosine_decay_schedule(settings.adam, updates)),
-    )
+    optimizer = optax.adam(optax.cosine_decay_schedule(settings.adam, updates))
     train = jax.jit(jax.vmap(partial(modern.train, optimizer)))
     count = updates // STRETCHES
     shape = count, settings.window, settings.lanes
@@ -205,8 +202,8 @@ def last_tests(settings: Settings, net: exam.Net, params: Any, kinds: int) -> An
         settings.million,
         settings.common,
     )
-    bits = grammar.bits(names(settings, TRACE, 1, kinds)[0], 0, settings.traced)
-    norms = np.asarray(exam.norms(net, params, bits))
+    own = names(settings, TRACE, settings.tests, kinds)
+    norms = exam.norms(net, params, own, settings.traced)
     edges = points(settings.traced)
     sums = np.add.reduceat(norms, np.r_[0, edges[:-1]], 0)
     return {"lengths": lengths, "norms": sums / np.diff(edges, prepend=0)[:, None]}
