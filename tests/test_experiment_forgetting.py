@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.forgetting import cell, grammar, online
+from experiments.forgetting import cell, exam, grammar, online
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
@@ -110,22 +110,23 @@ def test_without_forget_gates_it_is_the_cell_of_1997() -> None:
         np.testing.assert_allclose(before.c.ravel(), state.c, rtol=1e-12)
 
 
-def unrolled(params: cell.Params, bits: np.ndarray, both: bool) -> jax.Array:
-    """The loss of all nets over a stretch; at place 5 a stream ends."""
-    machine, begin = grammar.MACHINE, cell.zero_state(params)
-    symbol, place = np.zeros(4, int), np.zeros(4, int)
-    state, total = begin, jnp.zeros(())
+def read(bits: np.ndarray, both: bool) -> list[np.ndarray]:
+    """What four nets see of streams that end at one place, whatever nets say.
+
+    Returns:
+        Symbols (T, 4), targets (T, 7, 4), and whether the state is wiped after (T, 4).
+    """
+    machine, symbol, place = grammar.MACHINE, np.zeros(4, int), np.zeros(4, int)
+    symbols, targets, wiped = [], [], []
     for bit in bits:
-        u = cell.seen(jnp.asarray(symbol), jax.lax.stop_gradient(state.h))
-        state, y, _ = cell.advance(KINDS, params, state.c, u)
-        legal, ends = machine.legal[place].T, place == ENDS
-        symbol, place = machine.symbol[place, bit], machine.place[place, bit]
-        target = legal if both else np.eye(7)[symbol].T
-        total += 0.5 * jnp.sum((target - y) ** 2)
-        over = ends | KINDS.reset & ((place == 0) | ends)
-        state = jax.tree.map(lambda a, over=over: jnp.where(over, 0.0, a), state)
-        symbol, place = np.where(ends, 0, symbol), np.where(ends, 0, place)
-    return total
+        symbols.append(symbol)
+        legal, ends = machine.legal[place], place == ENDS
+        symbol = np.where(ends, 0, machine.symbol[place, bit])
+        following = np.eye(7)[machine.symbol[place, bit]]
+        place = np.where(ends, 0, machine.place[place, bit])
+        targets.append((legal if both else following).T.astype(float))
+        wiped.append(ends | np.asarray(KINDS.reset) & (place == 0))
+    return [np.stack(a) for a in (symbols, targets, wiped)]
 
 
 @pytest.mark.parametrize("both", [False, True])
@@ -135,18 +136,67 @@ def test_the_gradient_carried_forward_is_that_of_the_unroll(
     """With a rate so small that the weights stay, `learn` adds up the gradient."""
     monkeypatch.setattr(grammar, "right", lambda reader, y: reader.place != ENDS)
     params, rate = nets(4, 2.0), 1e-7
-    bits = grammar.bits(np.array([(5, 0, n) for n in range(4)]), 0, 40)
+    bits = grammar.bits(np.array([(5, 0, n) for n in range(4)]), 0, 60)
     plan = online.Plan(rate, 100, 1000, 1000, both)
-    learner = online.begin(params)
-    learn = jax.jit(lambda learner, bit: online.learn(plan, KINDS, learner, bit))
-    for bit in bits:
-        learner = learn(learner, jnp.asarray(bit))
+
+    @jax.jit
+    def learned(learner: online.Learner) -> online.Learner:
+        def one(learner: online.Learner, bit: jax.Array) -> tuple[online.Learner, None]:
+            return online.learn(plan, KINDS, learner, bit), None
+
+        return jax.lax.scan(one, learner, jnp.asarray(bits))[0]
+
+    @jax.jit
+    @jax.grad
+    def slope(params: cell.Params) -> jax.Array:
+        def one(state: cell.State, inputs: Any) -> tuple[cell.State, jax.Array]:
+            symbol, target, wiped = inputs
+            u = cell.seen(symbol, jax.lax.stop_gradient(state.h))
+            state, y, _ = cell.advance(KINDS, params, state.c, u)
+            state = jax.tree.map(lambda a: jnp.where(wiped, 0.0, a), state)
+            return state, 0.5 * jnp.sum((target - y) ** 2)
+
+        inputs = [jnp.asarray(a) for a in read(bits, both)]
+        return jnp.sum(jax.lax.scan(one, cell.zero_state(params), inputs)[1])
+
+    learner, expected = learned(online.begin(params)), slope(params)
     assert 0 < learner.streams.max() < 20
-    slope = jax.grad(lambda p: unrolled(p, bits, both))(params)
     for name, after, w, g in zip(
-        cell.Params._fields, learner.params, params, slope, strict=True
+        cell.Params._fields, learner.params, params, expected, strict=True
     ):
         gates = KINDS.gated if name == "w_f" else np.ones(4, bool)
         some = jnp.abs(g).max(tuple(range(g.ndim - 1))) > 1e-4
         np.testing.assert_array_equal(some, gates, name)
         np.testing.assert_allclose((w - after) / rate, g, 1e-4, 1e-7, err_msg=name)
+
+
+def test_a_stream_ends_where_its_net_is_wrong_for_the_first_time() -> None:
+    """Nets that know the grammar, and forget it after so many symbols."""
+    limits = np.array([0, 3, 999, 1000, 1001, 2500, 9999, 4000])
+
+    def step(limit: Any, state: Any, reader: grammar.Reader) -> Any:
+        y = grammar.legal(reader).astype(float)
+        return state + 1, jnp.where(state < limit, y, -y)
+
+    net = exam.Net(jnp.zeros_like, step, lambda state: state)
+    streams = np.stack(np.meshgrid(range(12), range(8), indexing="ij"), -1)
+    params = jnp.asarray(limits, float)
+    found = exam.lengths(net, params, streams, 3000, 3000)
+    np.testing.assert_array_equal(found, np.tile(np.minimum(limits, 3000), (12, 1)))
+    taking = limits > 3
+    found = exam.lengths(net, params, streams, 3000, 3000, taking)
+    np.testing.assert_array_equal(found[0], np.minimum(limits, 3000) * taking)
+
+
+def test_streams_of_a_net_that_has_failed_in_one_end_early() -> None:
+    """Nets that are wrong at symbol 500 if it is a T, or never."""
+
+    def step(careless: Any, state: Any, reader: grammar.Reader) -> Any:
+        y = grammar.legal(reader).astype(float)
+        wrong = (state == 500) & (reader.symbol == SYMBOLS.index("T")) & careless
+        return state + 1, jnp.where(wrong, -y, y)
+
+    net = exam.Net(lambda p: jnp.zeros(p.shape), step, lambda state: state)
+    streams = np.stack(np.meshgrid(range(12), range(2), indexing="ij"), -1)
+    found = exam.lengths(net, jnp.array([True, False]), streams, 5000, 2000)
+    assert set(found[:, 0]) == {500, 2000} and set(found[:, 1]) == {5000}
