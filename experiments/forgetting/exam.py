@@ -126,7 +126,8 @@ def lengths(
         bits = grammar.bits(names[own], position, STRETCH)
         streams, _ = stretch(net, params, streams, bits)
         found[own] = np.asarray(streams.length)
-    return np.minimum(found, longest).reshape(count, nets)
+    found = found.reshape(count, nets)
+    return np.minimum(found, np.where((found < longest).any(0), common, longest))
 
 
 def norms(net: Net, params: Any, names: np.ndarray, longest: int) -> np.ndarray:
