@@ -23,12 +23,14 @@ class Rules(NamedTuple):
         kept: what c is multiplied by at every step where there are none.
         reset: whether h and c are set to zero where a string begins.
         decay: what the learning rate is multiplied by, every so many streams.
+        both: whether all legal symbols are targets, rather than the one that comes.
     """
 
     gated: jax.Array
     kept: jax.Array
     reset: jax.Array
     decay: jax.Array
+    both: jax.Array
 
 
 class Params(NamedTuple):

@@ -35,14 +35,12 @@ class Plan(NamedTuple):
         every: streams between two decays.
         longest: symbols of a stream at most.
         streams: training ends after so many.
-        both: whether all legal symbols are targets, rather than the one that comes.
     """
 
     rate: float
     every: int
     longest: int
     streams: int
-    both: bool
 
 
 class Eligibility(NamedTuple):
@@ -163,10 +161,8 @@ def learn(plan: Plan, rules: Rules, learner: Learner, bit: jax.Array) -> Learner
     state, y, inside = advance(rules, params, c, u)
     e = carried(rules, e, u, c, inside)
     following = grammar.move(reader, bit)
-    if plan.both:
-        target = grammar.legal(reader).astype(y.dtype)
-    else:
-        target = jax.nn.one_hot(following.symbol, OUTPUTS, axis=0)
+    comes = jax.nn.one_hot(following.symbol, OUTPUTS, axis=0)
+    target = jnp.where(rules.both, grammar.legal(reader), comes)
     down = descent(params, e, u, state.h, (target - y) * y * (1 - y), inside)
     rate = plan.rate * rules.decay ** (streams // plan.every)
     rate = jnp.where(stopped, 0.0, rate)
