@@ -19,7 +19,7 @@ from experiments.forgetting.report import BLOCKS, MODERN, compare, draw, tables
 
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 FINAL, TRACE, PRACTICE, CHECKS = 1, 2, 3, 10  # what streams are for
-POINTS = 24  # of the curves that are kept
+POINTS = 16  # of the curves that are kept
 STRETCHES = 4  # of the modern LSTM's training
 
 
