@@ -113,6 +113,16 @@ def practise(
     return jax.lax.scan(one, learner, bits)[0]
 
 
+def first_learner(settings: Settings, kinds: int) -> online.Learner:
+    """All nets of memory blocks before training; a seed's are the same in all kinds."""
+    params = [
+        cell.init(np.random.default_rng(seed), settings.blocks, settings.size)
+        for seed in settings.seeds
+    ]
+    every = jax.tree.map(lambda *w: jnp.stack(w * kinds, -1), *params)
+    return jax.device_get(online.begin(every))
+
+
 def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) -> Any:
     """Trains all nets of memory blocks, side by side.
 
@@ -121,26 +131,20 @@ def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) 
         N), and of the symbols after which it was perfect (N,), 0 where it never was.
     """
     kinds, count = len(BLOCKS), settings.symbols // settings.checks
-    all_rules = rules(len(settings.seeds))
-    params = [
-        cell.init(np.random.default_rng(seed), settings.blocks, settings.size)
-        for seed in settings.seeds
-    ]
-    params = jax.tree.map(lambda *w: jnp.stack(w * kinds, -1), *params)
+    all_rules, own = rules(len(settings.seeds)), names(settings, PRACTICE, 1, kinds)[0]
     plan = online.Plan(
         settings.rate, settings.every, settings.longest, settings.streams
     )
-    own = names(settings, PRACTICE, 1, kinds)[0]
 
     def stretch(n: int, state: Any) -> Any:
         advance(f"memory blocks, symbol {n * count:,}")
-        bits = grammar.bits(own, n, count)
-        learner = practise(plan, all_rules, state["learner"], bits)
-        taking = ~np.asarray(state["learner"].stopped)
+        learner, taking = state["learner"], ~np.asarray(state["learner"].stopped)
+        learner = practise(plan, all_rules, learner, grammar.bits(own, n, count))
+        tests = names(settings, CHECKS + n, settings.tests, kinds)
         lengths = exam.lengths(
             net,
             (all_rules, learner.params),
-            names(settings, CHECKS + n, settings.tests, kinds),
+            tests,
             settings.longest,
             settings.common,
             taking,
@@ -154,7 +158,7 @@ def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) 
         }
 
     start = {
-        "learner": jax.device_get(online.begin(params)),
+        "learner": first_learner(settings, kinds),
         "lengths": np.zeros((settings.checks, len(own))),
         "perfect": np.zeros(len(own), int),
     }
