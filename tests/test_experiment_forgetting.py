@@ -1,6 +1,8 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Learning to forget: its grammar, its cell, its gradient and its test streams."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.forgetting import cell, exam, grammar, online
+from experiments.forgetting import cell, exam, grammar, online, report
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
@@ -199,3 +201,25 @@ def test_streams_of_a_net_that_has_failed_in_one_end_early() -> None:
     streams = np.stack(np.meshgrid(range(12), range(2), indexing="ij"), -1)
     found = exam.lengths(net, jnp.array([True, False]), streams, 5000, 2000)
     assert set(found[:, 0]) == {500, 2000} and set(found[:, 1]) == {5000}
+
+
+def test_what_the_full_run_says_of_forget_gates() -> None:
+    """By hand from results.json, and with it what the README's tables count."""
+    path = Path(report.__file__).parent / "results.json"
+    document = json.loads(path.read_text())
+    settings, kinds = document["settings"], document["results"]["kinds"]
+    assert len(settings["seeds"]) >= 10 and settings["million"] == 1_000_000
+    perfect = {
+        name: int(np.sum(np.asarray(found["perfect_after"]) > 0))
+        for name, found in kinds.items()
+        if name != report.MODERN
+    }
+    assert set(perfect) == set(report.BLOCKS) and len(perfect) == 8
+    for name, count in perfect.items():
+        assert report.perfect(document, name).sum() == count
+    for ending in ("", report.LEGAL):
+        assert perfect["no forget gate" + ending] == 0
+        assert perfect["forget gates" + ending] > 0
+    norm = {name: np.median(found["norms"], 1) for name, found in kinds.items()}
+    assert norm["no forget gate"][-1] > 10 * norm["no forget gate"][5]
+    assert norm["no forget gate"][-1] > 100 * norm["forget gates"][-1]
