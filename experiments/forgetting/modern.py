@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 import lstm_jax
-from experiments.forgetting import exam, grammar
+from experiments.forgetting import exam, grammar, online
 from experiments.forgetting.cell import INPUTS, OUTPUTS
 
 
@@ -49,18 +49,30 @@ def begin(optimizer: Any, params: Params, lanes: int) -> Trained:
     return Trained(params, optimizer.init(params), state, grammar.begin(lanes))
 
 
-def learn(optimizer: Any, trained: Trained, bits: jax.Array) -> Trained:
-    """One step of Adam on a window of one net; bits are (T, lanes)."""
+def learn(
+    optimizer: Any, trained: Trained, bits: jax.Array, fresh: jax.Array
+) -> Trained:
+    """One step of Adam on a window of one net.
+
+    Args:
+        optimizer: Adam.
+        trained: the net.
+        bits: (T, lanes) of its streams.
+        fresh: () whether new streams begin here.
+    """
+    start = grammar.begin(bits.shape[1])
+    before = online.select(fresh, start, trained.reader)
+    carry = online.wiped(fresh, trained.state)
 
     def read(reader: grammar.Reader, bit: jax.Array) -> tuple[Any, jax.Array]:
         following = grammar.move(reader, bit)
         return following, jnp.stack([reader.symbol, following.symbol])
 
-    reader, symbols = jax.lax.scan(read, trained.reader, bits)
+    reader, symbols = jax.lax.scan(read, before, bits)
     x = jax.nn.one_hot(symbols[:, 0], INPUTS)
 
     def loss(params: Params) -> tuple[jax.Array, Any]:
-        h, state = lstm_jax.apply(params.lstm, x, trained.state, time_major=True)
+        h, state = lstm_jax.apply(params.lstm, x, carry, time_major=True)
         entropy = optax.softmax_cross_entropy_with_integer_labels(
             h @ params.w + params.b, symbols[:, 1]
         )
@@ -71,13 +83,15 @@ def learn(optimizer: Any, trained: Trained, bits: jax.Array) -> Trained:
     return Trained(optax.apply_updates(trained.params, step), moments, state, reader)
 
 
-def train(optimizer: Any, trained: Trained, bits: jax.Array) -> Trained:
-    """Steps of Adam of one net on bits (windows, T, lanes)."""
+def train(
+    optimizer: Any, trained: Trained, bits: jax.Array, fresh: jax.Array
+) -> Trained:
+    """Steps of Adam of one net: bits (windows, T, lanes), new streams (windows,)."""
 
-    def one(trained: Trained, bits: jax.Array) -> tuple[Trained, None]:
-        return learn(optimizer, trained, bits), None
+    def one(trained: Trained, inputs: Any) -> tuple[Trained, None]:
+        return learn(optimizer, trained, *inputs), None
 
-    return jax.lax.scan(one, trained, bits)[0]
+    return jax.lax.scan(one, trained, (bits, fresh))[0]
 
 
 def _begin(params: Params) -> Any:

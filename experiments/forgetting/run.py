@@ -37,13 +37,13 @@ class Settings:
     """Learning rate of the memory blocks at first."""
     every: int = 100
     """Training streams between two decays of the rate, by 0.99, where it decays."""
-    symbols: int = 3_000_000
+    symbols: int = 2_000_000
     """Training symbols of each net at most."""
     streams: int = 30_000
     """Training streams of each net at most."""
     longest: int = 100_000
     """Symbols of a training stream, and of a test stream while training, at most."""
-    checks: int = 60
+    checks: int = 40
     """How often training is interrupted for test streams."""
     tests: int = 10
     """Test streams of each net, each time."""
@@ -53,8 +53,10 @@ class Settings:
     """Symbols of the last test streams at most."""
     window: int = 50
     """Symbols that the modern LSTM's gradient goes back."""
-    lanes: int = 10
+    lanes: int = 2
     """Streams that the modern LSTM reads side by side."""
+    restart: int = 20
+    """Windows after which it begins new ones."""
     adam: float = 1e-2
     """Highest learning rate of Adam; it falls to nothing as a cosine."""
     traced: int = 100_000
@@ -169,7 +171,7 @@ def train_modern(settings: Settings, parts: Parts, advance: Any) -> modern.Param
     """Trains the LSTMs of today on as many symbols; nets are the last axis."""
     updates = settings.symbols // (settings.window * settings.lanes)
     optimizer = optax.adam(optax.cosine_decay_schedule(settings.adam, updates))
-    train = jax.jit(jax.vmap(partial(modern.train, optimizer)))
+    train = jax.jit(jax.vmap(partial(modern.train, optimizer), (0, 0, None)))
     count = updates // STRETCHES
     shape = count, settings.window, settings.lanes
 
@@ -177,7 +179,8 @@ def train_modern(settings: Settings, parts: Parts, advance: Any) -> modern.Param
         advance(f"modern LSTM, update {n * count:,}")
         own = names(settings, PRACTICE, 1, 1)[0]
         bits = grammar.bits(own, n, math.prod(shape))
-        return train(trained, bits.T.reshape(-1, *shape))
+        fresh = np.arange(n * count, (n + 1) * count) % settings.restart == 0
+        return train(trained, bits.T.reshape(-1, *shape), fresh)
 
     def begin(seed: int) -> modern.Trained:
         rng = np.random.default_rng(seed)
