@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from experiments.forgetting import cell, exam, grammar, online, report
+from experiments.forgetting import cell, exam, grammar, modern, online, report
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
@@ -201,6 +202,20 @@ def test_streams_of_a_net_that_has_failed_in_one_end_early() -> None:
     streams = np.stack(np.meshgrid(range(12), range(2), indexing="ij"), -1)
     found = exam.lengths(net, jnp.array([True, False]), streams, 5000, 2000)
     assert set(found[:, 0]) == {500, 2000} and set(found[:, 1]) == {5000}
+
+
+def test_the_modern_lstm_goes_on_with_its_streams_or_begins_new_ones() -> None:
+    optimizer = optax.sgd(0.1)
+    trained = modern.begin(optimizer, modern.init(np.random.default_rng(0), 3), 2)
+    bits = jnp.asarray(grammar.bits(np.array([[1], [2]]), 0, 7))
+    learn = jax.jit(lambda *inputs: modern.learn(optimizer, *inputs))
+    first = learn(trained, bits, False)
+    assert (first.reader.place != 0).all()
+    again = learn(first._replace(params=trained.params), bits, True)
+    later = learn(first._replace(params=trained.params), bits, False)
+    for a, b, c in zip(*map(jax.tree.leaves, (first, again, later)), strict=True):
+        np.testing.assert_array_equal(a, b)
+        assert (np.asarray(a) != np.asarray(c)).any()
 
 
 def test_what_the_full_run_says_of_forget_gates() -> None:

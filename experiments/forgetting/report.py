@@ -86,7 +86,7 @@ def tables(document: dict[str, Any]) -> str:
                 spread(means(document, name)),
                 f"{np.median(after[after > 0]):,.0f}" if (after > 0).any() else "",
                 spread(np.asarray(found["streams"])) if "streams" in found else "",
-                f"{np.median(norms[-1]):.1f}",
+                f"{np.median(norms[-1]):,.1f}",
             )
         )
     header = (
@@ -94,7 +94,7 @@ def tables(document: dict[str, Any]) -> str:
         "published: perfect",
         f"perfect, {tests} × {settings['longest']:,}",
         f"at the end, {tests} × {settings['million']:,}",
-        f"right at a stretch, at most {settings['common']:,}",
+        f"symbols until wrong, at most {settings['common']:,}",
         "training symbols until perfect",
         "training streams",
         f"norm of c at symbol {last:,}",
@@ -106,11 +106,16 @@ def tables(document: dict[str, Any]) -> str:
 
 
 def compare(document: dict[str, Any]) -> list[Row]:
-    """Shares of perfect nets beside the published ones."""
+    """Shares of perfect nets, for either target, beside the published ones."""
     settings = document["settings"]
     what = f"perfect nets, {settings['tests']} × {settings['longest']:,} symbols: "
     return [
-        Row(what + name, share(perfect(document, name)), f"{published}, {SOURCE}")
+        Row(
+            what + name,
+            f"{share(perfect(document, name))}; where all legal symbols are targets "
+            f"{share(perfect(document, name + LEGAL))}",
+            f"{published}, {SOURCE}",
+        )
         for name, published in PUBLISHED.items()
     ]
 
@@ -130,23 +135,43 @@ def _lines(axes: Any, x: Any, curves: dict[str, np.ndarray], gap: float) -> None
         _figure.label(axes, x[-1], float(height), name, colour)
 
 
+def _shares(axes: Any, document: dict[str, Any], ending: str) -> None:
+    """Draws how many nets have become perfect by when, and how many published."""
+    end = document["settings"]["symbols"] / 1e6
+    ends = []
+    for name, colour in zip(PAPER, COLOURS, strict=False):
+        found = document["results"]["kinds"][name + ending]
+        after = np.asarray(found["perfect_after"]) / 1e6
+        times = np.sort(after[after > 0])
+        shares = 100 * np.arange(len(times) + 1) / len(after)
+        times = np.concatenate([[0.0], times, [end]])
+        axes.step(times, [*shares, shares[-1]], where="post", color=colour)
+        published = float(PUBLISHED[name].rstrip("%"))
+        axes.plot(end, published, "o", color=colour, mfc="none", clip_on=False)
+        ends.append(shares[-1])
+    for height, name, colour in zip(
+        _figure.apart(ends, 6.0), PAPER, COLOURS, strict=False
+    ):
+        _figure.label(axes, end * 1.02, float(height), name, colour)
+    axes.set(xlim=(0, end), ylim=(-3, 100), xlabel="training symbols, millions")
+
+
 def draw(document: dict[str, Any], folder: Path) -> None:
-    """Draws the norm of c along a stream, and the lengths foretold while training."""
-    results, kinds = document["results"], document["results"]["kinds"]
-    checked = np.asarray(results["checked"]) / 1e6
+    """Draws the norm of c along a stream, and who became perfect when."""
+    results = document["results"]
     with _figure.saved(folder / "forgetting.png", 16, 4.6) as figure:
         left, middle, right = figure.subplots(1, 3)
-        norms = {k: np.asarray(kinds[k]["norms"]) for k in (*PAPER, MODERN)}
-        _lines(left, results["points"], norms, 0.2)
+        norms = {
+            name: np.asarray(results["kinds"][name]["norms"])
+            for name in (*PAPER, MODERN)
+        }
+        _lines(left, results["points"], norms, 0.28)
         left.set(xscale="log", yscale="log", xlabel="symbol of the stream")
-        left.set_ylim(bottom=0.1)
+        left.set_ylim(bottom=1.0)
         left.set_title("norm of c along a test stream")
-        for axes, ending, title in (
-            (middle, "", "the target is the symbol that comes"),
-            (right, LEGAL, "all legal symbols are targets"),
-        ):
-            curves = {k: np.asarray(kinds[k + ending]["curve"]) for k in PAPER}
-            _lines(axes, checked, curves, 0.2)
-            axes.set(yscale="log", xlabel="training symbols, millions", title=title)
-            axes.set_ylim(1, 2 * document["settings"]["common"])
-        middle.set_ylabel("symbols foretold at a stretch")
+        _shares(middle, document, "")
+        middle.set_title("perfect, %; target: the symbol that comes")
+        middle.plot([], [], "o", color=_figure.GREY, mfc="none", label="published")
+        middle.legend(loc="upper left", frameon=False)
+        _shares(right, document, LEGAL)
+        right.set_title("perfect, %; targets: all legal symbols")
