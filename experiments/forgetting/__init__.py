@@ -5,6 +5,6 @@ from experiments._registry import About
 
 ABOUT = About(
     question="Does a net without forget gates fail where nobody says what has ended?",
-    cost="about eleven minutes on one CPU core",
+    cost="about fourteen minutes on one CPU core",
     data="made on the spot: strings of the embedded Reber grammar, one after another",
 )
