@@ -1,0 +1,177 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The kinds of nets, and what is shown of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import _figure
+from experiments._registry import Row
+from experiments._results import table
+
+# gated, kept, reset, decay; see cell.Rules.
+PAPER = {
+    "no forget gate": (False, 1.0, False, 1.0),
+    "external reset": (False, 1.0, True, 1.0),
+    "forget gates": (True, 1.0, False, 1.0),
+    "forget gates, decay": (True, 1.0, False, 0.99),
+}
+LEGAL = "; all legal"
+BLOCKS = {
+    name + ending: (*kind, both)
+    for ending, both in (("", False), (LEGAL, True))
+    for name, kind in PAPER.items()
+}
+MODERN = "modern LSTM"
+PUBLISHED = dict(zip(PAPER, ("0%", "74%", "18%", "62%"), strict=True))
+SOURCE = "Gers et al. 2000"
+COLOURS = (
+    _figure.VERMILION,
+    _figure.ORANGE,
+    _figure.SKY,
+    _figure.BLUE,
+    _figure.GREEN,
+)
+
+
+def perfect(document: dict[str, Any], name: str) -> np.ndarray:
+    """Which nets of a kind foretold all of ten test streams, and were stopped."""
+    found = document["results"]["kinds"][name]
+    if "perfect_after" in found:
+        return np.asarray(found["perfect_after"]) > 0
+    longest = document["settings"]["longest"]
+    return (np.asarray(found["lengths"]) >= longest).all(0)
+
+
+def million(document: dict[str, Any], name: str) -> np.ndarray:
+    """Which nets of a kind foretold all of the longer, fresh streams at the end."""
+    lengths = np.asarray(document["results"]["kinds"][name]["lengths"])
+    return (lengths >= document["settings"]["million"]).all(0)
+
+
+def means(document: dict[str, Any], name: str) -> np.ndarray:
+    """Each net's mean number of symbols before its first error, at the end."""
+    lengths = np.asarray(document["results"]["kinds"][name]["lengths"])
+    return np.minimum(lengths, document["settings"]["common"]).mean(0)
+
+
+def share(which: np.ndarray) -> str:
+    """How many of how many, and as a percentage."""
+    return f"{which.mean():.0%} ({which.sum()} of {which.size})"
+
+
+def spread(values: np.ndarray) -> str:
+    """Median and range."""
+    low, middle, high = np.percentile(values, (0, 50, 100))
+    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
+
+
+def tables(document: dict[str, Any]) -> str:
+    """Renders who is perfect, how far the others come, and how large c becomes."""
+    settings, kinds = document["settings"], document["results"]["kinds"]
+    tests, last = settings["tests"], document["results"]["points"][-1]
+    rows = []
+    for name in (*BLOCKS, MODERN):
+        found = kinds[name]
+        done = perfect(document, name)
+        norms = np.asarray(found["norms"])
+        after = np.asarray(found.get("perfect_after", ()))
+        rows.append(
+            (
+                name,
+                PUBLISHED.get(name.removesuffix(LEGAL), ""),
+                share(done),
+                share(million(document, name)),
+                spread(means(document, name)),
+                f"{np.median(after[after > 0]):,.0f}" if (after > 0).any() else "",
+                spread(np.asarray(found["streams"])) if "streams" in found else "",
+                f"{np.median(norms[-1]):,.1f}",
+            )
+        )
+    header = (
+        "",
+        "published: perfect",
+        f"perfect, {tests} × {settings['longest']:,}",
+        f"at the end, {tests} × {settings['million']:,}",
+        f"symbols until wrong, at most {settings['common']:,}",
+        "training symbols until perfect",
+        "training streams",
+        f"norm of c at symbol {last:,}",
+    )
+    return (
+        table(header, rows)
+        + f"\nMedians, and ranges over {len(settings['seeds'])} seeds.\n"
+    )
+
+
+def compare(document: dict[str, Any]) -> list[Row]:
+    """Shares of perfect nets, for either target, beside the published ones."""
+    settings = document["settings"]
+    what = f"perfect nets, {settings['tests']} × {settings['longest']:,} symbols: "
+    return [
+        Row(
+            what + name,
+            f"{share(perfect(document, name))}; where all legal symbols are targets "
+            f"{share(perfect(document, name + LEGAL))}",
+            f"{published}, {SOURCE}",
+        )
+        for name, published in PUBLISHED.items()
+    ]
+
+
+def _lines(axes: Any, x: Any, curves: dict[str, np.ndarray], gap: float) -> None:
+    """Draws medians and ranges over the seeds, names beside the ends."""
+    ends = []
+    for curve, colour in zip(curves.values(), COLOURS, strict=False):
+        middle = np.median(curve, 1)
+        axes.fill_between(
+            x, curve.min(1), curve.max(1), color=colour, alpha=0.12, linewidth=0
+        )
+        axes.plot(x, middle, color=colour)
+        ends.append(middle[-1])
+    heights = 10 ** _figure.apart(np.log10(ends), gap)
+    for name, height, colour in zip(curves, heights, COLOURS, strict=False):
+        _figure.label(axes, x[-1], float(height), name, colour)
+
+
+def _shares(axes: Any, document: dict[str, Any], ending: str) -> None:
+    """Draws how many nets have become perfect by when, and how many published."""
+    end = document["settings"]["symbols"] / 1e6
+    ends = []
+    for name, colour in zip(PAPER, COLOURS, strict=False):
+        found = document["results"]["kinds"][name + ending]
+        after = np.asarray(found["perfect_after"]) / 1e6
+        times = np.sort(after[after > 0])
+        shares = 100 * np.arange(len(times) + 1) / len(after)
+        times = np.concatenate([[0.0], times, [end]])
+        axes.step(times, [*shares, shares[-1]], where="post", color=colour)
+        published = float(PUBLISHED[name].rstrip("%"))
+        axes.plot(end, published, "o", color=colour, mfc="none", clip_on=False)
+        ends.append(shares[-1])
+    for height, name, colour in zip(
+        _figure.apart(ends, 6.0), PAPER, COLOURS, strict=False
+    ):
+        _figure.label(axes, end * 1.02, float(height), name, colour)
+    axes.set(xlim=(0, end), ylim=(-3, 100), xlabel="training symbols, millions")
+
+
+def draw(document: dict[str, Any], folder: Path) -> None:
+    """Draws the norm of c along a stream, and who became perfect when."""
+    results = document["results"]
+    with _figure.saved(folder / "forgetting.png", 16, 4.6) as figure:
+        left, middle, right = figure.subplots(1, 3)
+        norms = {
+            name: np.asarray(results["kinds"][name]["norms"])
+            for name in (*PAPER, MODERN)
+        }
+        _lines(left, results["points"], norms, 0.28)
+        left.set(xscale="log", yscale="log", xlabel="symbol of the stream")
+        left.set_ylim(bottom=1.0)
+        left.set_title("norm of c along a test stream")
+        _shares(middle, document, "")
+        middle.set_title("perfect, %; target: the symbol that comes")
+        middle.plot([], [], "o", color=_figure.GREY, mfc="none", label="published")
+        middle.legend(loc="upper left", frameon=False)
+        _shares(right, document, LEGAL)
+        right.set_title("perfect, %; targets: all legal symbols")
