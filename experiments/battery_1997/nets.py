@@ -3,6 +3,7 @@
 
 from typing import Any, NamedTuple
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -11,18 +12,20 @@ from lstm_jax import variants
 from lstm_jax.initializers import BiasInit, glorot_uniform
 
 
-class Net(NamedTuple):
-    """A layer of cells, and logistic outputs that see the cells alone.
+class Net(flax.struct.PyTreeNode):
+    """A layer of cells, and outputs that see the cells alone.
 
     Attributes:
         cell: parameters, `LSTM1997Params` or `LSTMParams`.
         w: (H, O).
         b: (O,) or None.
+        linear: whether the outputs are linear, not logistic; static.
     """
 
     cell: Any
     w: jax.Array
     b: jax.Array | None
+    linear: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 class Layout(NamedTuple):
@@ -117,7 +120,7 @@ def modern(key: jax.Array, layout: Layout, bias_init: BiasInit) -> Net:
 
 
 def outputs(net: Net, x: jax.Array) -> jax.Array:
-    """What a net says after each step of x (T, I): (T, O) in [0, 1]."""
+    """What a net says after each step of x (T, I): (T, O)."""
     state = variants.zero_state(net.cell)
     # Steps this small take longer to begin than to do.
     pairs = lstm_jax.Scan(unroll=2)
@@ -128,4 +131,5 @@ def outputs(net: Net, x: jax.Array) -> jax.Array:
 def readout(net: Net, h: jax.Array) -> jax.Array:
     """The outputs for h (T, H)."""
     z = h @ net.w
-    return jax.nn.sigmoid(z if net.b is None else z + net.b[None])
+    z = z if net.b is None else z + net.b[None]
+    return z if net.linear else jax.nn.sigmoid(z)

@@ -20,6 +20,7 @@ CASES = {
     "reber 4x1": "reber 4x1",
     "reber modern": "reber 3x2",
     "adding": "adding",
+    "adding linear": "adding",
     "adding modern": "adding",
     "order": "order",
     "order modern": "order",
@@ -31,6 +32,7 @@ CELL = {
     "reber each step": "1997, the same, an update a step",
     "reber 4x1": "1997, 4 blocks of 1",
     "adding": "1997",
+    "adding linear": "1997, linear output",
     "order": "1997",
 }
 TITLE = {"reber": "embedded Reber", "adding": "adding", "order": "temporal order 6a"}
@@ -158,6 +160,10 @@ def compare(document: dict[str, Any]) -> list[Row]:
         (f"embedded Reber, {CELL[c]}", c, "both sets") for c in CELL if "reber" in c
     ]
     shown += [(f"adding, {said[k]}", "adding", k) for k in ("mean error", "all")]
+    shown += [
+        (f"adding, linear output, {said[k]}", "adding linear", k)
+        for k in ("mean error", "both")
+    ]
     shown += [("temporal order", "order", "both")]
     return [
         Row(

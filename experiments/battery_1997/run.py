@@ -64,7 +64,7 @@ class Settings:
     """Sequences of adding and temporal order that test a net that has succeeded."""
     courses: tuple[str, ...] = tuple(CASES)
     """Which to run."""
-    rates: tuple[float, ...] = (0.5, 0.5, 0.1, 0.2, 0.5, 1.0, 0.5, 1.0)
+    rates: tuple[float, ...] = (0.5, 0.5, 0.1, 0.2, 0.5, 0.5, 1.0, 0.5, 1.0)
     """Learning rates, in the order of the courses as they are by default."""
 
 
@@ -79,7 +79,7 @@ SMOKE = Settings(
     window=20,
     stretch=30,
     fresh=20,
-    courses=("reber 3x2", "adding modern"),
+    courses=("reber 3x2", "adding linear", "adding modern"),
 )
 
 
@@ -114,7 +114,8 @@ class Work:
         key = _seeds.keys(self.settings.seeds[:seeds], 0)
         # Compiled with all optimizations this takes longer than it runs.
         quick = {"xla_backend_optimization_level": 0}
-        return jax.jit(jax.vmap(init), compiler_options=quick)(jnp.tile(key, choices))
+        nets = jax.jit(jax.vmap(init), compiler_options=quick)(jnp.tile(key, choices))
+        return nets.replace(linear=name == "adding linear")
 
     def course(
         self, name: str, draw: Draw, nets: Net, trials: Trials, size: int

@@ -85,7 +85,7 @@ def update_each_step(
             net.cell
         )
         trace = jax.tree.map(jnp.add, trace, added)
-        return (descend(net, own._replace(cell=cell), rate), after, trace), y
+        return (descend(net, own.replace(cell=cell), rate), after, trace), y
 
     state = variants.zero_state(net.cell)
     trace = jax.tree.map(lambda a: jnp.zeros((*state.c.shape, *a.shape)), net.cell)
