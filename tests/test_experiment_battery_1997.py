@@ -181,6 +181,15 @@ def test_weights_and_where_they_start(case: str) -> None:
     assert less < layout.weights <= one == nets.weights(modern)
 
 
+def test_a_linear_output_is_not_squashed() -> None:
+    net = nets.literal(jax.random.key(0), nets.LAYOUTS["adding"])
+    x = jax.random.normal(jax.random.key(1), (9, 2))
+    squashed = np.asarray(nets.outputs(net, x))
+    linear = np.asarray(nets.outputs(net.replace(linear=True), x))
+    np.testing.assert_allclose(squashed, 1 / (1 + np.exp(-linear)), rtol=1e-5)
+    assert nets.weights(net.replace(linear=True)) == 93
+
+
 def test_the_bars_of_the_paper() -> None:
     """Seeds and weights as they must be; within a factor of two where that is said."""
     folder = _registry.FOLDER / "battery_1997"
@@ -193,8 +202,12 @@ def test_the_bars_of_the_paper() -> None:
     assert len(results["reber 3x2"][0]["both sets"]) >= 30
     for group in results["adding"]:
         assert all(len(group[name]) >= 10 for name in training.CRITERIA)
+    assert [group["weights"] for group in results["adding linear"]] == [93]
     for found, published in (
         (results["adding"][0]["mean error"], 74_000),
+        (results["adding linear"][0]["mean error"], 74_000),
+        (results["adding linear"][0]["all"], 74_000),
+        (results["adding linear"][0]["both"], 74_000),
         (results["order"][0]["both"], 31_390),
     ):
         assert all(found) and published / 2 < np.median(found) < published * 2

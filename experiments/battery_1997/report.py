@@ -181,7 +181,10 @@ def draw(document: dict[str, Any], folder: Path) -> None:
     shown = counts(document["results"])
     heights = [len(counted) for counted in shown.values()]
     with saved(folder / "sequences.png", 9.5, 1.6 + 0.42 * sum(heights)) as figure:
-        axes = figure.subplots(len(shown), 1, sharex=True, height_ratios=heights)
+        grid = figure.subplots(
+            len(shown), 1, sharex=True, height_ratios=heights, squeeze=False
+        )
+        axes = grid[:, 0]
         for ax, (title, counted) in zip(axes, shown.items(), strict=True):
             ax.set_title(title, loc="left")
             for y, count in enumerate(counted):
