@@ -2,7 +2,6 @@
 """The experiments run, say what they found, and measure what they say."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from experiments.gradient_lag import gradients, nets
 pytestmark = pytest.mark.no_cover
 
 FOLDER = Path(__main__.__file__).parent
-ONE_SEED = {"characters"}  # twelve minutes each; its README says so
 MARK = "<!-- results -->\n"
 
 
@@ -99,7 +97,7 @@ def test_readme_and_results_agree(name: str) -> None:
     readme = (folder / "README.md").read_text()
     assert MARK in readme
     assert readme == _results.fill(readme, _registry.load(name).tables(document))
-    assert name in ONE_SEED or len(document["settings"]["seeds"]) >= 5
+    assert len(document["settings"]["seeds"]) >= 5
     assert document["command"] == f"python -m experiments run {name}"
 
 
@@ -107,28 +105,6 @@ def test_the_published_accuracy_is_reached() -> None:
     document = json.loads((FOLDER / "digits" / "results.json").read_text())
     curves = np.asarray(document["results"]["held_out_accuracy"])
     assert curves[:, -1].min() >= 0.95
-
-
-def test_characters(tmp_path: Path) -> None:
-    """Stopped half-way, it goes on and ends with the same parameters."""
-    whole = run("characters", tmp_path / "whole")["results"]
-    assert whole["step"] == [10, 20, 30]
-    assert whole["train_nats"][-1] < whole["train_nats"][0]
-    assert len(whole["sample"]) == 80 and whole["held_out_characters"] == 1999
-    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
-    shutil.rmtree(tmp_path / "stopped" / "checkpoints" / "00000030")
-    with pytest.raises(ValueError, match="config"):
-        arguments = ["--smoke", "--clip", "2", "--out", str(tmp_path / "stopped")]
-        __main__.main(["run", "characters", *arguments])
-    went_on = run("characters", tmp_path / "stopped")["results"]
-    for name in ("parameters_sha256", "held_out_nats", "sample", "step", "train_nats"):
-        assert went_on[name] == whole[name]
-
-
-def test_the_published_loss_is_reached() -> None:
-    document = json.loads((FOLDER / "characters" / "results.json").read_text())
-    assert document["results"]["held_out_nats"] < 1.65
-    assert document["results"]["held_out_characters"] > 111_000
 
 
 def test_classes_have_equal_shares() -> None:
