@@ -4,7 +4,6 @@
 import dataclasses
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -213,28 +212,6 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert parts()("part", dict) == first
     parts().clear()
     assert parts()("part", dict) == {}
-
-
-def test_characters(tmp_path: Path) -> None:
-    """Stopped half-way, it goes on and ends with the same parameters."""
-    whole = run("characters", tmp_path / "whole")["results"]
-    assert whole["step"] == [10, 20, 30]
-    assert whole["train_nats"][-1] < whole["train_nats"][0]
-    assert len(whole["sample"]) == 80 and whole["held_out_characters"] == 1999
-    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
-    shutil.rmtree(tmp_path / "stopped" / "checkpoints" / "00000030")
-    with pytest.raises(ValueError, match="config"):
-        arguments = ["--smoke", "--clip", "2", "--out", str(tmp_path / "stopped")]
-        __main__.main(["run", "characters", *arguments])
-    went_on = run("characters", tmp_path / "stopped")["results"]
-    for name in ("parameters_sha256", "held_out_nats", "sample", "step", "train_nats"):
-        assert went_on[name] == whole[name]
-
-
-def test_the_published_loss_is_reached() -> None:
-    document = json.loads((FOLDER / "characters" / "results.json").read_text())
-    assert document["results"]["held_out_nats"] < 1.65
-    assert document["results"]["held_out_characters"] > 111_000
 
 
 def test_classes_have_equal_shares() -> None:

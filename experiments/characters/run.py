@@ -1,253 +1,85 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Trains a character model on one long stream, with carried state and checkpoints."""
+"""A large LSTM, small ones at several windows, n-grams and a compressor."""
 
 import dataclasses
-import hashlib
-import json
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
 from rich.progress import Progress
 
-import lstm_jax
 from experiments import data
-from experiments._figure import BLUE, GREY, label, saved
 from experiments._parts import Parts
-from experiments._results import table, versions
-from lstm_jax import Regularizer, training
+from experiments.characters import compression, model, ngrams, sweep
+from experiments.characters.figures import draw
+from experiments.characters.report import compare, tables
+
+__all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(sweep.Settings):
     """What can be changed from the command line."""
 
-    seed: int = 0
-    """Of the network's start and of dropout."""
-    hidden_size: int = 256
-    """Units of each layer."""
-    num_layers: int = 2
-    """Layers, one above the other."""
-    embedding_size: int = 64
-    """Features of a character at the entry."""
-    dropout: float = 0.1
-    """Between the layers and before the last, linear one."""
-    steps: int = 1800
-    """Steps of Adam; nearly six passes over the text."""
-    lanes: int = 32
-    """Places of the text that are read side by side."""
-    window: int = 100
-    """Characters between two steps; gradients go back no farther."""
-    learning_rate: float = 4e-3
-    """Highest step of Adam; it rises for 100 steps and falls as a cosine."""
-    clip: float = 1.0
-    """Highest norm of a gradient."""
-    every: int = 100
-    """Steps between checkpoints."""
-    characters: int = 0
-    """Length of the text that is used, from its start; 0 for all of it."""
-    sample: int = 600
-    """Characters of the sample at the end."""
+    orders: int = 8
+    """Highest order of the n-grams, which foretell from one character fewer."""
+    first_discounts: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    """Tried for each order: what is taken off a count of 1."""
+    discount_steps: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6)
+    """Tried with each of them: what is taken off besides for 2, and again for more."""
 
 
 SMOKE = Settings(
-    hidden_size=32, steps=30, lanes=4, window=20, every=10, characters=20_000, sample=80
+    hidden_size=32,
+    num_layers=1,
+    steps=30,
+    lanes=4,
+    window=20,
+    every=10,
+    characters=20_000,
+    sample=80,
+    seeds=(0, 1),
+    windows=(10,),
+    small_size=32,
+    small_embedding=64,
+    small_lanes=4,
+    batch=40,
+    seen=2000,
+    rates=(4e-3, 16e-3),
+    validation=500,
+    orders=3,
+    first_discounts=(0.5, 0.9),
+    discount_steps=(0.2,),
 )
 
 
-class Network(NamedTuple):
-    """The features of each character, the LSTM, and the layer that reads it."""
-
-    embedding: jax.Array
-    lstm: lstm_jax.Stack
-    w: jax.Array
-    b: jax.Array
-
-
-def init(settings: Settings, vocabulary: int, key: jax.Array) -> Network:
-    """Draws a network."""
-    one, two, three = jax.random.split(key, 3)
-    size = settings.hidden_size
-    return Network(
-        jax.random.normal(one, (vocabulary, settings.embedding_size)),
-        lstm_jax.init(
-            two, settings.embedding_size, size, num_layers=settings.num_layers
-        ),
-        lstm_jax.initializers.glorot_uniform()(three, (size, vocabulary)),
-        jnp.zeros(vocabulary),
-    )
-
-
-def logits(network: Network, characters: jax.Array, carry: Any, **call: Any) -> Any:
-    """Reads characters (B, T); gives (B, T, vocabulary) and the state."""
-    regularizer = call.get("regularizer")
-    y, carry = lstm_jax.apply(
-        network.lstm, network.embedding[characters], carry, **call
-    )
-    if regularizer is not None:
-        kept = jax.random.bernoulli(
-            jax.random.fold_in(call["key"], 1), 1 - regularizer.dropout, y.shape
-        )
-        y = jnp.where(kept, y / (1 - regularizer.dropout), 0.0)
-    return y @ network.w + network.b[None, None], carry
-
-
-def loss(
-    regularizer: Regularizer | None,
-    network: Network,
-    carry: Any,
-    batch: training.Windows,
-    key: jax.Array | None,
-) -> Any:
-    """Cross entropy of one window, in nats a character."""
-    characters, following = batch.data
-    call = dict(lengths=batch.lengths, resets=batch.resets)
-    if regularizer is not None:
-        call |= dict(regularizer=regularizer, key=key)
-    scores, carry = logits(network, characters, carry, **call)
-    entropy = training.softmax_cross_entropy_with_integer_labels(
-        scores, following, batch.lengths
-    )
-    return entropy.value, (carry, {"nats": entropy})
-
-
-def start(settings: Settings, vocabulary: int) -> training.TrainState:
-    """The state before the first step."""
-    one, two = jax.random.split(jax.random.key(settings.seed))
-    network = init(settings, vocabulary, one)
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, settings.learning_rate, min(100, settings.steps // 10), settings.steps
-    )
-    tx = optax.chain(optax.clip_by_global_norm(settings.clip), optax.adam(schedule))
-    carry = lstm_jax.zero_state(network.lstm, (settings.lanes,))
-    return training.create(network, tx, carry=carry, key=two)
-
-
-def pairs(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each character with the one that follows it."""
-    return codes[:-1], codes[1:]
-
-
-def held_out(network: Network, codes: np.ndarray, window: int) -> training.Mean:
-    """Cross entropy of a text read from its start to its end, as one stream."""
-    cut = training.windows(pairs(codes), 1, window)
-    carry = lstm_jax.zero_state(network.lstm, (1,))
-
-    @jax.jit
-    def all_windows(network: Network, cut: training.Windows) -> training.Mean:
-        def one(carry: Any, batch: training.Windows) -> Any:
-            _, (carry, metrics) = loss(None, network, carry, batch, None)
-            return carry, metrics["nats"]
-
-        _, means = jax.lax.scan(one, carry, cut)
-        return jax.tree.map(jnp.sum, means)
-
-    return all_windows(network, cut)
-
-
-def sample(network: Network, first: int, count: int, key: jax.Array) -> np.ndarray:
-    """Draws characters one after another, each given all before it."""
-
-    @jax.jit
-    def draw(network: Network, keys: jax.Array) -> jax.Array:
-        def one(carry: Any, key: jax.Array) -> Any:
-            state, code = carry
-            x = network.embedding[code]
-            state, y = lstm_jax.lstm_step(network.lstm, state, x)
-            code = jax.random.categorical(key, y @ network.w + network.b)
-            return (state, code), code
-
-        begin = lstm_jax.zero_state(network.lstm), jnp.asarray(first)
-        return jax.lax.scan(one, begin, keys)[1]
-
-    return np.asarray(draw(network, jax.random.split(key, count)))
-
-
-def digest(network: Network) -> str:
-    """SHA-256 of all parameters: equal where they are equal bit for bit."""
-    total = hashlib.sha256()
-    for leaf in jax.tree.leaves(network):
-        total.update(np.asarray(leaf).tobytes())
-    return total.hexdigest()
-
-
 def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
-    """Trains, going on where the folder's checkpoints end, and reads what is left."""
-    text = data.shakespeare()
-    text = text[: settings.characters or len(text)]
-    alphabet, codes = np.unique(np.asarray(list(text)), return_inverse=True)
-    codes = codes.astype(np.int32)
-    cut = len(codes) * 9 // 10
+    """Trains the large model, then the small ones; counts; compresses."""
+    whole = data.shakespeare()
+    whole = whole[: settings.characters or len(whole)]
+    text = model.split(whole)
+    cut = len(text.train)
+    total = 2 + len(sweep.arrangements(settings))
     with jax.enable_x64(False):
-        batches = training.windows(pairs(codes[:cut]), settings.lanes, settings.window)
-        # What other code has left is not gone on with.
-        source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-        made_by = dataclasses.asdict(settings) | versions() | {"source": source}
-        checkpoints = training.Checkpoints(parts.folder / "checkpoints", config=made_by)
-        log = training.Log(parts.folder, progress=progress)
-        state = training.fit(
-            training.train_step(partial(loss, Regularizer(dropout=settings.dropout))),
-            start(settings, len(alphabet)),
-            training.cycle(batches),
-            steps=settings.steps,
-            every=settings.every,
-            checkpoints=checkpoints,
-            log=log,
+        results = parts(
+            "main", lambda: model.train(settings, text, parts.folder, progress)
         )
-        network: Any = state.params
-        nats = held_out(network, codes[cut:], settings.window)
-        key = jax.random.fold_in(jax.random.key(settings.seed), 2)
-        newline = int(np.flatnonzero(alphabet == "\n")[0])
-        drawn = sample(network, newline, settings.sample, key)
-    lines = [json.loads(line) for line in log.path.read_text().splitlines()]
-    steps = [line["step"] for line in lines]
-    return {
-        "held_out_bits": float(nats.bits),
-        "held_out_characters": int(nats.count),
-        "held_out_nats": float(nats.value),
-        "parameters": sum(a.size for a in jax.tree.leaves(network)),
-        "parameters_sha256": digest(network),
-        "sample": "".join(alphabet[drawn]),
-        "step": steps,
-        "train_nats": [line["nats"] for line in lines],
-        "training_seconds": sum(
-            taken / line["steps_per_second"]
-            for taken, line in zip(np.diff([0, *steps]).tolist(), lines, strict=True)
-        ),
-    }
+        task = progress.add_task("baselines", total=total, note="")
 
+        def advance(note: str) -> None:
+            progress.update(task, advance=1, note=note)
 
-def tables(document: dict[str, Any]) -> str:
-    """Renders the loss on the last tenth, and a sample."""
-    results, settings = document["results"], document["settings"]
-    size, layers = settings["hidden_size"], settings["num_layers"]
-    rows = [
-        (
-            f"LSTM, {layers} layers of {size}, {results['parameters']:,} parameters",
-            f"{results['held_out_nats']:.3f}",
-            f"{results['held_out_bits']:.3f}",
-            f"{results['train_nats'][-1]:.3f}",
-            f"{results['training_seconds'] / 60:.1f}",
+        advance("xz")
+        results["xz"] = parts("xz", lambda: compression.xz(whole[:cut], whole[cut:]))
+        advance("n-grams")
+        results["ngrams"] = parts(
+            "ngrams",
+            lambda: ngrams.study(
+                text.train,
+                text.held_out,
+                len(text.alphabet),
+                settings.orders,
+                ngrams.grid(settings.first_discounts, settings.discount_steps),
+            ),
         )
-    ]
-    header = ("", "held out, nats", "held out, bits", "training, nats", "minutes")
-    sample = "\n".join(f"    {line}" for line in results["sample"].splitlines())
-    return f"{table(header, rows)}\nA sample:\n\n{sample}\n"
-
-
-def draw(document: dict[str, Any], folder: Path) -> None:
-    """Draws the learning curve."""
-    results = document["results"]
-    with saved(folder / "learning_curve.png", 6.5, 3.6) as figure:
-        axes = figure.subplots()
-        axes.plot(results["step"], results["train_nats"], color=BLUE)
-        axes.axhline(results["held_out_nats"], color=GREY, linestyle="--")
-        axes.set_title("nats a character")
-        axes.set_xlabel("step")
-        last = results["step"][-1], results["held_out_nats"]
-        label(axes, *last, "held out, at the end", GREY)
-        label(axes, last[0], results["train_nats"][-1], "training", BLUE)
+        results["sweep"] = sweep.run(settings, text, advance, parts)
+    return results
