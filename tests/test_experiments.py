@@ -250,7 +250,7 @@ def test_strings_of_the_embedded_reber_grammar() -> None:
             assert string.legal[n - 1, string.symbols[n]]
     assert all(seen[prefix] <= legal[prefix] for prefix in seen)
     short = [prefix for prefix in seen if len(prefix) <= 4]
-    assert len(short) > 10 and all(seen[p] == legal[p] for p in short)
+    assert len(short) == 9 and all(seen[p] == legal[p] for p in short)
     lengths = [len(s.symbols) for s in strings]
     assert min(lengths) == 9 and abs(np.mean(lengths) - 12) < 0.5
 
