@@ -103,7 +103,7 @@ def fill(readme: str, tables: str) -> str:
     return BLOCK.sub(lambda found: found[1] + tables.strip() + "\n" + found[2], readme)
 
 
-def spread(values: Sequence[float], form: str = ".3f") -> str:
+def spread(values: Sequence[float] | np.ndarray, form: str = ".3f") -> str:
     """Median and range over seeds, as in 0.962 (0.961 to 0.965)."""
     low, middle, high = (f"{v:{form}}" for v in np.quantile(values, (0, 0.5, 1)))
     return f"{middle} ({low} to {high})"
