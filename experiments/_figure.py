@@ -55,6 +55,14 @@ def apart(positions: Sequence[float] | np.ndarray, gap: float) -> np.ndarray:
     return moved
 
 
+def band(axes: Axes, x: Any, curves: Any, colour: str, style: str = "-") -> float:
+    """Draws the median of curves (seeds, points) over their range; gives its end."""
+    low, middle, high = np.quantile(curves, (0, 0.5, 1), 0)
+    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(x, middle, style, color=colour)
+    return float(middle[-1])
+
+
 def label(axes: Axes, x: float, y: float, text: str, colour: str, **more: Any) -> None:
     """Writes a line's name to the right of a point, in the line's colour."""
     axes.annotate(

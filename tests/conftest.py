@@ -2,6 +2,7 @@
 """Strict numerics for all tests, several CPU devices for those of meshes."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Where the variable is not set, files that were laid beside the checkout are found.
@@ -36,6 +37,20 @@ hypothesis.settings.register_profile(
     "lstm_jax", deadline=None, derandomize="CI" in os.environ, max_examples=15
 )
 hypothesis.settings.load_profile("lstm_jax")
+
+
+@pytest.fixture
+def as_users_have_it() -> Iterator[None]:
+    """Strict promotion is for the library; scipy and optax ask for less."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+@pytest.fixture
+def in_32_bits() -> Iterator[None]:
+    """As experiments run; their results are of this width."""
+    with jax.enable_x64(False):
+        yield
 
 
 @pytest.fixture

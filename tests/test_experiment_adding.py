@@ -14,17 +14,10 @@ import pytest
 from experiments import _parts
 from experiments.adding import learning, nets, report, run, task
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
 
 FOLDER = Path(run.__file__).parent
 LSTM = nets.CELLS["LSTM"]
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """Strict promotion is for the library; optax asks for less."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.mark.parametrize("length", [2, 7, 50])

@@ -2,7 +2,6 @@
 """The tasks of 1997 are those of the paper, and success is what it says."""
 
 import json
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,18 +12,10 @@ from experiments import _registry, reber
 from experiments.battery_1997 import nets, tasks, training
 from lstm_jax.initializers import chrono
 
-pytestmark = pytest.mark.no_cover
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """The experiment runs in 32 bits, without strict promotion."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_dtype_promotion("standard"),
-        jax.numpy_rank_promotion("allow"),
-    ):
-        yield
+pytestmark = [
+    pytest.mark.no_cover,
+    pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
+]
 
 
 def test_adding() -> None:

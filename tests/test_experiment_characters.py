@@ -17,16 +17,9 @@ from experiments import __main__, _results, data
 from experiments.characters import compression, model, ngrams, run, sweep
 from lstm_jax import training
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
 
 FOLDER = Path(__main__.__file__).parent / "characters"
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """Strict promotion is for the library; optax asks for less."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -17,18 +17,13 @@ from experiments.digits import nets, tasks, training
 from experiments.digits.run import SMOKE
 from experiments.digits.settings import Settings
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [
+    pytest.mark.no_cover,
+    pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
+]
 
 FOLDER = Path(__main__.__file__).parent / "digits"
 LEAVES = "w_x", "w_h", "b"
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """Strict promotion is for the library; scipy and optax ask for less."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        with jax.enable_x64(False):
-            yield
 
 
 def images(count: int, seed: int = 0) -> np.ndarray:

@@ -15,22 +15,15 @@ from experiments.forgetting import cell, exam, grammar, modern, online, report
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
 KINDS = cell.Rules(
     gated=jnp.array([True, False, True, False]),
-    kept=jnp.array([1.0, 0.9, 1.0, 1.0]),
     reset=jnp.array([False, False, True, True]),
     decay=jnp.array([1.0, 1.0, 1.0, 1.0]),
     both=jnp.array([False, True, True, False]),
 )
 
 ENDS = 5  # where streams end in the test of the gradient: in the middle of a string
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def nets(count: int, scale: float = 1.0) -> cell.Params:
@@ -170,6 +163,48 @@ def test_the_gradient_carried_forward_is_that_of_the_unroll(monkeypatch: Any) ->
         some = jnp.abs(g).max(tuple(range(g.ndim - 1))) > 1e-4
         np.testing.assert_array_equal(some, gates, name)
         np.testing.assert_allclose((w - after) / rate, g, 1e-4, 1e-7, err_msg=name)
+
+
+def test_rates_decay_and_training_ends_by_the_count_of_streams(
+    monkeypatch: Any,
+) -> None:
+    """Against a loop that keeps count by hand, net by net."""
+    monkeypatch.setattr(grammar, "right", lambda reader, y: reader.place != ENDS)
+    plan = online.Plan(rate=0.3, every=2, longest=7, streams=5)
+    rules = KINDS._replace(decay=jnp.array([1.0, 0.5, 0.7, 0.5]))
+    bits = grammar.bits(np.array([(8, 0, n) for n in range(4)]), 0, 70)
+    learner = online.begin(nets(4, 2.0))
+    learn = jax.jit(lambda learner, bit: online.learn(plan, rules, learner, bit))
+    ended, length = np.zeros(4, int), np.zeros(4, int)
+    frozen: dict[int, Any] = {}
+    for bit in bits:
+        before, wrong = learner, np.asarray(learner.reader.place) == ENDS
+        learner = learn(learner, jnp.asarray(bit))
+        state, y, inside = cell.advance(rules, before.params, before.c, before.u)
+        e = online.carried(rules, before.e, before.u, before.c, inside)
+        comes = jax.nn.one_hot(grammar.move(before.reader, bit).symbol, 7, axis=0)
+        target = jnp.where(rules.both, grammar.legal(before.reader), comes)
+        error = (target - y) * y * (1 - y)
+        down = online.descent(before.params, e, before.u, state.h, error, inside)
+        for net in range(4):
+            rate = 0.3 * float(rules.decay[net]) ** (ended[net] // 2)
+            rate = 0.0 if ended[net] >= 5 else rate
+            for new, old, d in zip(learner.params, before.params, down, strict=True):
+                wanted = old[..., net] + rate * d[..., net]
+                np.testing.assert_allclose(new[..., net], wanted, rtol=1e-10)
+            length[net] += 1
+            if wrong[net] or length[net] == 7:
+                ended[net] = min(5, ended[net] + 1)
+                length[net] = 0
+                assert not learner.c[..., net].any()
+            if ended[net] == 5:
+                frozen.setdefault(net, learner.params.w_h[..., net])
+        np.testing.assert_array_equal(learner.streams, ended)
+        np.testing.assert_array_equal(learner.stopped, ended == 5)
+        np.testing.assert_array_equal(learner.length, length)
+    assert len(frozen) == 4
+    for net, w in frozen.items():
+        np.testing.assert_array_equal(learner.params.w_h[..., net], w)
 
 
 def test_a_stream_ends_where_its_net_is_wrong_for_the_first_time() -> None:

@@ -10,21 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.odyssey import baselines, chorales, nets, showing
+from experiments._parts import Parts
+from experiments.odyssey import baselines, chorales, fitting, nets, showing
 from experiments.odyssey.recipe import Recipe
 from lstm_jax import variants
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
 
 FOLDER = Path(chorales.__file__).parent
 RECIPE = Recipe(epochs=1, rows=2, learning_rates=(1e-3,), output_dropout=0.5)
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """Strict promotion is for the library; scipy and optax ask for less."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 @pytest.fixture
@@ -118,6 +112,43 @@ def test_windows_start_in_silence(pieces: list[np.ndarray]) -> None:
     np.testing.assert_array_equal(seen[4], one[2:5].ravel())
     np.testing.assert_array_equal(seen[7], np.concatenate([0 * one[0], *pieces[1][:2]]))
     np.testing.assert_array_equal(following[4], one[5])
+
+
+def test_validation_picks_the_epoch_and_a_stopped_run_goes_on(tmp_path: Path) -> None:
+    """Of a network that soon overfits noise; the pick is judged again from outside."""
+    rng = np.random.default_rng(3)
+    pieces = [(rng.random((n, 88)) < 0.1).astype(np.uint8) for n in (7, 3, 12, 5, 9, 4)]
+    split = chorales.Chorales(pieces[:3], pieces[3:5], pieces[5:])
+    recipe = Recipe(epochs=6, rows=1, learning_rates=(0.03,), averaging=0.5)
+    with jax.enable_x64(False):
+        trainer = fitting.Trainer("V", 6, recipe, fitting.splits(split, 1))
+
+        def fit(folder: Path, told: Any = lambda epochs: None) -> fitting.Run:
+            parts = Parts(folder, "odyssey", recipe)
+            return fitting.fit(
+                trainer, [3, 4], [0.03, 0.01], parts, "fit", stretch=2, told=told
+            )
+
+        whole = fit(tmp_path / "whole")
+        last = jax.tree.map(lambda a: a[0], whole.average)
+        chosen = jax.tree.map(lambda a: a[0], whole.chosen)
+        valid = trainer.data.valid
+        found = float(nets.nats(chosen, valid, recipe).value)
+        np.testing.assert_allclose(found, whole.valid[0].min(), rtol=1e-5)
+        assert found < whole.valid[0, -1] < 88 * np.log(2)
+        np.testing.assert_allclose(
+            nets.nats(last, valid, recipe).value, whole.valid[0, -1], rtol=1e-5
+        )
+
+        told = iter((0, 1))
+
+        def stop(epochs: int) -> None:
+            if next(told):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "stopped", stop)
+        jax.tree.map(np.testing.assert_array_equal, fit(tmp_path / "stopped"), whole)
 
 
 def test_the_published_loss_is_near(document: dict[str, Any]) -> None:

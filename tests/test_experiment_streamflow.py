@@ -16,21 +16,13 @@ import lstm_jax
 from experiments import data
 from experiments.streamflow import nets, run, series, train
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [
+    pytest.mark.no_cover,
+    pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
+]
 
 FOLDER = Path(run.__file__).parent
 RATES = run.rates(run.Settings())
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """Strict promotion is for the library; the experiments ask for less."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_dtype_promotion("standard"),
-        jax.numpy_rank_promotion("allow"),
-    ):
-        yield
 
 
 @pytest.fixture(scope="module")

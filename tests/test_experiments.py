@@ -25,7 +25,7 @@ from experiments import (
 )
 from experiments.gradient_lag import gradients, nets
 
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
 
 FOLDER = Path(__main__.__file__).parent
 NUMBER = re.compile(r"\d+\.\d+|\d{1,3}(?:,\d{3})+")
@@ -35,13 +35,6 @@ MARK = "<!-- results -->\n"
 def run(name: str, folder: Path) -> dict[str, Any]:
     __main__.main(["run", name, "--smoke", "--out", str(folder)])
     return json.loads((folder / "results.json").read_text())
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """Strict promotion is for the library; scipy and optax ask for less."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
 
 
 def test_list(capsys: Any) -> None:
@@ -230,6 +223,26 @@ def test_classes_have_equal_shares() -> None:
 def test_labels_are_moved_as_little_as_it_takes() -> None:
     moved = _figure.apart([0.0, 10.0, 0.5], 1.0)
     np.testing.assert_allclose(moved, [-0.25, 10.0, 0.75])
+
+
+def test_an_experiment_that_is_stopped_gives_the_same_results(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Streamflow, killed after the first of its two stretches."""
+    write, count = _parts._replace, iter(range(9))
+
+    def once(path: Path, save: Any) -> None:
+        write(path, save)
+        if next(count) == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_parts, "_replace", once)
+    with pytest.raises(KeyboardInterrupt):
+        run("streamflow", tmp_path / "stopped")
+    assert list((tmp_path / "stopped" / "parts").glob("*/*"))
+    went_on = run("streamflow", tmp_path / "stopped")
+    assert next(count) == 2  # one stretch each time
+    assert went_on["results"] == run("streamflow", tmp_path / "whole")["results"]
 
 
 def test_strings_of_the_embedded_reber_grammar() -> None:

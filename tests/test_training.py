@@ -21,12 +21,7 @@ from lstm_jax.training import _fit
 from tests import training_run
 from tests.training_run import batches, start
 
-
-@pytest.fixture(autouse=True)
-def as_users_have_it() -> Any:
-    """Strict promotion is for the library; Optax asks for less."""
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        yield
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 def double(state: training.TrainState, tx: Any) -> training.TrainState:

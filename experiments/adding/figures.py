@@ -30,11 +30,8 @@ def draw(document: dict[str, Any], folder: Path) -> None:
 
 
 def line(axes: Any, x: Any, values: Any, colour: str) -> float:
-    """Draws the median (points,) with the range of its seeds; gives its end."""
-    low, middle, high = np.clip(np.quantile(values, (0, 0.5, 1), 0), FLOOR, CEILING)
-    axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
-    axes.plot(x, middle, color=colour)
-    return float(middle[-1])
+    """Draws errors (seeds, points) inside the panel; gives the median's end."""
+    return _figure.band(axes, x, np.clip(values, FLOOR, CEILING), colour)
 
 
 def name_ends(axes: Any, x: float, ends: dict[str, float]) -> None:

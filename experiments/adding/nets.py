@@ -82,11 +82,6 @@ def answers(network: Network, x: jax.Array) -> jax.Array:
     return (last @ network.w + network.b[None])[:, 0]
 
 
-def parameters(network: Network) -> int:
-    """How many numbers are learnt."""
-    return sum(leaf.size for leaf in jax.tree.leaves(network))
-
-
 def names() -> list[str]:
     """Of all nets, in the order of `CELLS`."""
     return [name for starts in CELLS.values() for name in starts]

@@ -3,7 +3,6 @@
 
 import dataclasses
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,8 +11,11 @@ from rich.progress import Progress
 
 from experiments import _seeds
 from experiments._parts import Parts
-from experiments._registry import Row
-from experiments.adding import figures, learning, nets, report
+from experiments.adding import learning, nets
+from experiments.adding.figures import draw
+from experiments.adding.report import compare, tables
+
+__all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,18 +196,3 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
             "parameters": parameters(settings),
             "search": choice,
         }
-
-
-def tables(document: dict[str, Any]) -> str:
-    """Renders errors, longer sequences, and the choice of the rate."""
-    return report.tables(document)
-
-
-def compare(document: dict[str, Any]) -> list[Row]:
-    """The longest training beside Bai's, and length 100 beside a public run."""
-    return report.compare(document)
-
-
-def draw(document: dict[str, Any], folder: Path) -> None:
-    """Draws learning curves and errors at longer lengths."""
-    figures.draw(document, folder)

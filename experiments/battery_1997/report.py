@@ -36,10 +36,13 @@ CELL = {
     "order": "1997",
 }
 TITLE = {"reber": "embedded Reber", "adding": "adding", "order": "temporal order 6a"}
+# Bounds of the mean error and of each error.
+LIMITS = {"adding": (0.01, 0.04), "order": (0.1, 0.3)}
 CRITERION = {
     "reber": "all strings of both sets right",
-    "adding": "mean error of the last 2,000 below 0.01",
-    "order": "mean error of the last 2,000 below 0.1, and all right",
+    "adding": f"mean error of the last sequences below {LIMITS['adding'][0]}",
+    "order": f"mean error of the last sequences below {LIMITS['order'][0]}, "
+    "and all right",
 }
 SHOWN = {"reber": "both sets", "adding": "mean error", "order": "both"}
 SAID = {
@@ -68,7 +71,7 @@ class Count(NamedTuple):
     published: int | None
 
 
-def spread(first: Sequence[int], budget: int) -> str:
+def successes(first: Sequence[int], budget: int) -> str:
     """How many have succeeded, the median of all, and the range of those that have."""
     reached = [n for n in first if n]
     share = f"{len(reached)} of {len(first)}"
@@ -97,7 +100,7 @@ def _table(results: dict[str, Any], task: str, said: dict[str, str]) -> str:
         given = f"{group['rate']:g}" + (f", {start}" if start else "")
         published = f"{PUBLISHED[CASES[course]]:,}" if course in CELL else ""
         row = [name, str(group["weights"]), given, f"{group['budget']:,}"]
-        row += [spread(group[criterion], group["budget"]) for criterion in said]
+        row += [successes(group[criterion], group["budget"]) for criterion in said]
         if "wrong" in group:
             low, middle, high = np.quantile(group["wrong"], (0, 0.5, 1))
             row.append(f"{middle:.0f} ({low:.0f} to {high:.0f})")
@@ -113,8 +116,8 @@ def tables(document: dict[str, Any]) -> str:
     told = []
     for task, said in (
         ("reber", {"both sets": "both sets right", "training set": "training set"}),
-        ("adding", _said(0.01, 0.04)),
-        ("order", _said(0.1, 0.3)),
+        ("adding", _said("adding")),
+        ("order", _said("order")),
     ):
         if any(groups(results, task)):
             told += [_table(results, task, said), ""]
@@ -130,8 +133,9 @@ def tables(document: dict[str, Any]) -> str:
     )
 
 
-def _said(mean: float, each: float) -> dict[str, str]:
+def _said(task: str) -> dict[str, str]:
     """The readings of success in words."""
+    mean, each = LIMITS[task]
     return {key: text.format(mean=mean, each=each) for key, text in SAID.items()}
 
 
@@ -155,7 +159,7 @@ def counts(results: dict[str, Any]) -> dict[str, list[Count]]:
 
 def compare(document: dict[str, Any]) -> list[Row]:
     """Sequences to success with the cell of 1997 beside the published numbers."""
-    results, said = document["results"], _said(0.01, 0.04)
+    results, said = document["results"], _said("adding")
     shown = [
         (f"embedded Reber, {CELL[c]}", c, "both sets") for c in CELL if "reber" in c
     ]
@@ -168,7 +172,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
     return [
         Row(
             f"{what}: sequences to success",
-            spread(results[course][0][criterion], results[course][0]["budget"]),
+            successes(results[course][0][criterion], results[course][0]["budget"]),
             f"{PUBLISHED[CASES[course]]:,}",
         )
         for what, course, criterion in shown

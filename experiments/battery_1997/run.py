@@ -16,6 +16,7 @@ from experiments.battery_1997.nets import LAYOUTS, Net, literal, modern, weights
 from experiments.battery_1997.report import (
     CASES,
     CELL,
+    LIMITS,
     PUBLISHED,
     compare,
     draw,
@@ -181,10 +182,9 @@ def at_the_end(work: Work, name: str, rate: float) -> list[dict[str, Any]]:
     readings = len(tasks.READINGS) if name == "adding" else 1
     if CASES[name] == "adding":
         draw = partial(tasks.adding, steps=settings.steps)
-        bars = Bars(0.01, 0.04, settings.window)
     else:
         draw = partial(tasks.temporal_order, steps=settings.steps)
-        bars = Bars(0.1, 0.3, settings.window)
+    bars = Bars(*LIMITS[CASES[name]], settings.window)
     course = work.course(
         name,
         draw,

@@ -179,7 +179,7 @@ def milestones(
         total = np.cumsum(values, 1, dtype=float)
         return (total[:, bars.window :] - total[:, : -bars.window]) / bars.window
 
-    low, right = moving(mean) < bars.mean, moving(largest >= bars.each) == 0
+    low, right = moving(mean) < bars.mean, moving(~(largest < bars.each)) == 0
     holds = np.stack([low, moving(square) < bars.mean, right, low & right], 1)
     count = begin + 1 + np.arange(new.shape[1])
     holds &= count >= bars.window
@@ -248,7 +248,7 @@ def until_right(
     errors = np.concatenate(
         [step(state["kept"], test, n)[1] for n in range(0, fresh, course.size)], 1
     )[:, :fresh]
-    wrong = (errors[..., 0] >= bars.each).sum(1)
+    wrong = (~(errors[..., 0] < bars.each)).sum(1)
     return Found(state["first"], wrong, errors[..., 1].mean(1))
 
 

@@ -16,6 +16,7 @@ from experiments._figure import (
     ORANGE,
     VERMILION,
     apart,
+    band,
     label,
     saved,
 )
@@ -90,12 +91,9 @@ def _windows(axes: Axes, document: dict[str, Any]) -> None:
     for arrangement, networks in arranged(document).items():
         windows = [n["window"] for n in networks]
         nats = np.asarray([n["held_out_nats"] for n in networks])
-        middle, colour = np.median(nats, 1), colours[arrangement]
-        axes.fill_between(
-            windows, nats.min(1), nats.max(1), color=colour, alpha=0.2, linewidth=0
-        )
-        axes.plot(windows, middle, "o-", color=colour)
-        ends[arrangement] = windows[-1], float(middle[-1]), colour
+        colour = colours[arrangement]
+        end = band(axes, windows, nats.T, colour, "o-")
+        ends[arrangement] = windows[-1], end, colour
     axes.set_xscale("log")
     axes.set_xticks(document["settings"]["windows"])
     axes.set_xticklabels(map(str, document["settings"]["windows"]))

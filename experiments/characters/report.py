@@ -2,13 +2,10 @@
 """Tables of the characters, and our numbers beside the published ones."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import spread, table
 
 PUBLISHED = {"minGRU": 1.548, "Mamba": 1.575}
 SOURCE = "Feng et al. 2024"
@@ -30,11 +27,6 @@ def arranged(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         "same lanes": [s for s in sweep if s["lanes"] == lanes],
         "same batch": [s for s in sweep if s["lanes"] == batch // s["window"]],
     }
-
-
-def spread(values: Sequence[float]) -> str:
-    """Median, and range in brackets."""
-    return f"{np.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def large(document: dict[str, Any]) -> str:

@@ -34,12 +34,8 @@ def panel(axes: Axes, found: dict[str, Any], baselines: dict[str, float]) -> Non
     for name, one in found.items():
         curves = 1 - np.asarray(one["held_out_accuracy"])
         epochs, colour = np.arange(1, curves.shape[1] + 1), COLOURS[name]
-        middle = np.median(curves, 0)
-        axes.fill_between(
-            epochs, curves.min(0), curves.max(0), color=colour, alpha=0.15, linewidth=0
-        )
-        axes.plot(epochs, middle, color=colour)
-        ends[name], last = float(middle[-1]), float(epochs[-1])
+        ends[name] = _figure.band(axes, epochs, curves, colour)
+        last = float(epochs[-1])
     for name, accuracy in baselines.items():
         ends[name] = 1 - accuracy
         axes.hlines(ends[name], 1, last, COLOURS[name], linestyle="--", linewidth=1.2)

@@ -20,14 +20,12 @@ class Rules(NamedTuple):
 
     Attributes:
         gated: whether there are forget gates.
-        kept: what c is multiplied by at every step where there are none.
         reset: whether h and c are set to zero where a string begins.
         decay: what the learning rate is multiplied by, every so many streams.
         both: whether all legal symbols are targets, rather than the one that comes.
     """
 
     gated: jax.Array
-    kept: jax.Array
     reset: jax.Array
     decay: jax.Array
     both: jax.Array
@@ -129,7 +127,7 @@ def advance(
         jax.nn.sigmoid(product(u, w))[:, None]
         for w in (params.w_i, params.w_f, params.w_o)
     )
-    f = jnp.where(rules.gated, f, rules.kept)
+    f = jnp.where(rules.gated, f, 1.0)
     g = 4.0 * jax.nn.sigmoid(product(u[:-1], params.w_g)) - 2.0
     c = f * c + i * g
     squashed = 2.0 * jax.nn.sigmoid(c) - 1.0

@@ -8,14 +8,14 @@ import numpy as np
 
 from experiments import _figure
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import spread, table
 
-# gated, kept, reset, decay; see cell.Rules.
+# gated, reset, decay; see cell.Rules.
 PAPER = {
-    "no forget gate": (False, 1.0, False, 1.0),
-    "external reset": (False, 1.0, True, 1.0),
-    "forget gates": (True, 1.0, False, 1.0),
-    "forget gates, decay": (True, 1.0, False, 0.99),
+    "no forget gate": (False, False, 1.0),
+    "external reset": (False, True, 1.0),
+    "forget gates": (True, False, 1.0),
+    "forget gates, decay": (True, False, 0.99),
 }
 LEGAL = "; all legal"
 BLOCKS = {
@@ -61,12 +61,6 @@ def share(which: np.ndarray) -> str:
     return f"{which.mean():.0%} ({which.sum()} of {which.size})"
 
 
-def spread(values: np.ndarray) -> str:
-    """Median and range."""
-    low, middle, high = np.percentile(values, (0, 50, 100))
-    return f"{middle:,.0f} ({low:,.0f} to {high:,.0f})"
-
-
 def tables(document: dict[str, Any]) -> str:
     """Renders who is perfect, how far the others come, and how large c becomes."""
     settings, kinds = document["settings"], document["results"]["kinds"]
@@ -83,9 +77,9 @@ def tables(document: dict[str, Any]) -> str:
                 PUBLISHED.get(name.removesuffix(LEGAL), ""),
                 share(done),
                 share(million(document, name)),
-                spread(means(document, name)),
+                spread(means(document, name), ",.0f"),
                 f"{np.median(after[after > 0]):,.0f}" if (after > 0).any() else "",
-                spread(np.asarray(found["streams"])) if "streams" in found else "",
+                spread(found["streams"], ",.0f") if "streams" in found else "",
                 f"{np.median(norms[-1]):,.1f}",
             )
         )
@@ -122,14 +116,10 @@ def compare(document: dict[str, Any]) -> list[Row]:
 
 def _lines(axes: Any, x: Any, curves: dict[str, np.ndarray], gap: float) -> None:
     """Draws medians and ranges over the seeds, names beside the ends."""
-    ends = []
-    for curve, colour in zip(curves.values(), COLOURS, strict=False):
-        middle = np.median(curve, 1)
-        axes.fill_between(
-            x, curve.min(1), curve.max(1), color=colour, alpha=0.12, linewidth=0
-        )
-        axes.plot(x, middle, color=colour)
-        ends.append(middle[-1])
+    ends = [
+        _figure.band(axes, x, curve.T, colour)
+        for curve, colour in zip(curves.values(), COLOURS, strict=False)
+    ]
     heights = 10 ** _figure.apart(np.log10(ends), gap)
     for name, height, colour in zip(curves, heights, COLOURS, strict=False):
         _figure.label(axes, x[-1], float(height), name, colour)

@@ -95,13 +95,7 @@ def _lines(
     """Draws the median of each start with the range of its seeds; gives the ends."""
     ends = {}
     for (name, found), colour in zip(results.items(), COLOURS, strict=False):
-        curves = np.asarray(found[when][what])
-        middle = np.median(curves, 0)
-        axes.fill_between(
-            lags, curves.min(0), curves.max(0), color=colour, alpha=0.15, linewidth=0
-        )
-        axes.plot(lags, middle, color=colour)
-        ends[name] = float(middle[-1]), colour
+        ends[name] = _figure.band(axes, lags, found[when][what], colour), colour
     return ends
 
 

@@ -31,10 +31,7 @@ def _curve(axes: Axes, document: dict[str, Any]) -> None:
     results = document["results"]
     curves = np.asarray(results["stack"]["curve"])
     epochs = 1 + np.arange(curves.shape[1])
-    axes.fill_between(
-        epochs, curves.min(0), curves.max(0), color=BLUE, alpha=0.2, linewidth=0
-    )
-    axes.plot(epochs, np.median(curves, 0), color=BLUE)
+    _figure.band(axes, epochs, curves, BLUE)
     best = min(results["regressions"], key=lambda one: one["test"])
     lines = {
         "ours": (float(np.median(results["stack"]["test"])), BLUE),

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments import _seeds
 from experiments._parts import Parts
 from experiments.streamflow import nets
 from experiments.streamflow.series import Series, Split, days, first_day, scale
@@ -187,16 +188,11 @@ def stretches(settings: Any) -> int:
     return settings.updates // settings.every
 
 
-def stacked(trees: list[Any]) -> Any:
-    """Trees as one with a new leading axis, by NumPy, for which nothing is compiled."""
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
-
-
 def start(settings: Any, jobs: list[Job], years: int) -> State:
     """All networks before training."""
     inputs = jobs[0].x.shape[1]
     init = partial(nets.init, inputs, settings.units, settings.forget_bias)
-    network = stacked([init(jax.random.key(int(job.seed))) for job in jobs])
+    network = _seeds.stack([init(jax.random.key(int(job.seed))) for job in jobs])
     moments = jax.jit(jax.vmap(optimizer(settings).init))(network)
     best = np.zeros((len(jobs), years, YEAR), np.float32)
     curve = np.full((len(jobs), stretches(settings), 2), -np.inf, np.float32)
@@ -214,10 +210,10 @@ def train(
     starts, own = year_starts(settings, series)
     one = partial(stretch, settings, starts, own)
     program = jax.jit(jax.vmap(one, (None, 0, 0, 0)))
-    together = jax.device_put(stacked(jobs))
+    together = jax.device_put(_seeds.stack(jobs))
 
     def more(n: int, state: State) -> State:
-        drawn = stacked([draws(settings, job, n) for job in jobs])
+        drawn = _seeds.stack([draws(settings, job, n) for job in jobs])
         state = program(n, state, together, drawn)
         advance(n, state)
         return state
