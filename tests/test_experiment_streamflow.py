@@ -30,10 +30,10 @@ def basin() -> series.Series:
     return series.read()
 
 
-def by_hand(observed: Any, foretold: Any) -> float:
+def by_hand(observed: Any, predicted: Any) -> float:
     """Efficiency, one day after the other."""
     mean = sum(observed) / len(observed)
-    missed = sum((o - f) ** 2 for o, f in zip(observed, foretold, strict=True))
+    missed = sum((o - f) ** 2 for o, f in zip(observed, predicted, strict=True))
     return 1 - missed / sum((o - mean) ** 2 for o in observed)
 
 
@@ -131,10 +131,10 @@ def test_every_day_has_a_year_of_weather_before_it(
 def test_efficiency(basin: series.Series) -> None:
     """By hand, with days that do not count; and SAC-SMA's published ones."""
     rng = np.random.default_rng(0)
-    observed, foretold = rng.random((2, 40))
+    observed, predicted = rng.random((2, 40))
     known = rng.random(40) < 0.7
-    wanted = by_hand(observed[known].tolist(), foretold[known].tolist())
-    found = nets.efficiency(foretold, observed, known)
+    wanted = by_hand(observed[known].tolist(), predicted[known].tolist())
+    found = nets.efficiency(predicted, observed, known)
     np.testing.assert_allclose(found, wanted, rtol=1e-12)
     split = series.SPLITS["backwards"]
     measured = run.measures(basin.sac_sma, basin, split)
@@ -168,7 +168,7 @@ def test_the_loss_counts_known_days_alone() -> None:
     np.testing.assert_allclose(found, np.mean(errors[known] ** 2), rtol=1e-5)
 
 
-def test_what_is_foretold_stands_at_its_day(basin: series.Series) -> None:
+def test_what_is_predicted_stands_at_its_day(basin: series.Series) -> None:
     """One day's run-off by steps over its water year and the warm-up before it."""
     settings = dataclasses.replace(run.SMOKE, power=0.5)
     split = series.SPLITS["forwards"]
@@ -176,7 +176,7 @@ def test_what_is_foretold_stands_at_its_day(basin: series.Series) -> None:
     network = nets.init(6, settings.units, 3.0, jax.random.key(4))
     starts, _ = train.year_starts(settings, basin)
     x, *_ = train.cut(settings, job, starts, 366)
-    best = np.asarray(nets.foretell(network, 0.5, x, settings.warm_up))
+    best = np.asarray(nets.predict(network, 0.5, x, settings.warm_up))
     found = train.runoff(settings, basin, [job], best[None])[0]
     october = series.first_day(basin.dates, 2003)
     x = job.x[october - 365 : october + 366]

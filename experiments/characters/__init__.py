@@ -4,7 +4,7 @@
 from experiments._registry import About
 
 ABOUT = About(
-    question="How well does an LSTM foretell the next character of a text, beside "
+    question="How well does an LSTM predict the next character of a text, beside "
     "n-grams and xz?",
     cost="about twelve minutes on two CPU cores for the large network, and as many on "
     "one for the small ones",

@@ -188,7 +188,7 @@ def study(
 
     Args:
         train: (N,) text.
-        held_out: (M,) what follows it; all but its first character are foretold, as by
+        held_out: (M,) what follows it; all but its first character are predicted, as by
             a network that begins there.
         vocabulary: number of characters.
         orders: the highest n.

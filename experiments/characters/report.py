@@ -13,7 +13,7 @@ ORDER = 6  # highest of the n-grams that the question names
 
 
 def best_ngram(document: dict[str, Any], orders: int = ORDER) -> dict[str, Any]:
-    """The n-gram of at most this order that foretold its part of the training text."""
+    """The n-gram of at most this order that predicted its part of the training text."""
     tried = [n for n in document["results"]["ngrams"] if n["order"] <= orders]
     return min(tried, key=lambda n: n["chosen_at_nats"])
 
@@ -52,7 +52,7 @@ def tables(document: dict[str, Any]) -> str:
 
 
 def _held_out(document: dict[str, Any]) -> str:
-    """All that foretold the last tenth, the best first."""
+    """All that predicted the last tenth, the best first."""
     results = document["results"]
     orders = document["settings"]["orders"]
     ngrams = {

@@ -21,7 +21,7 @@ class Settings(sweep.Settings):
     """What can be changed from the command line."""
 
     orders: int = 8
-    """Highest order of the n-grams, which foretell from one character fewer."""
+    """Highest order of the n-grams, which predict from one character fewer."""
     first_discounts: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     """Tried for each order: what is taken off a count of 1."""
     discount_steps: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6)

@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Test streams: how many symbols a net foretells until it is wrong for the first time.
+"""Test streams: how many symbols a net predicts until it is wrong for the first time.
 
 The nets are the last axis of all arrays, and each stream has a net of its own. Streams
 that have failed are dropped, so that the few that go on for long cost little.
@@ -39,8 +39,8 @@ class Streams(NamedTuple):
     Attributes:
         state: of the net that reads.
         reader: where the stream is.
-        alive: (N,) whether all has been foretold.
-        length: (N,) symbols foretold.
+        alive: (N,) whether all has been predicted.
+        length: (N,) symbols predicted.
     """
 
     state: Any

@@ -60,7 +60,7 @@ class Learner(NamedTuple):
         u: (R, N) what the next step sees.
         e: ∂c/∂w.
         reader: where their streams are.
-        length: (N,) int32: symbols foretold in this stream.
+        length: (N,) int32: symbols predicted in this stream.
         streams: (N,) int32: streams that have ended.
         stopped: (N,) bool: who has ceased to learn.
     """

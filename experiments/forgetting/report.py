@@ -36,7 +36,7 @@ COLOURS = (
 
 
 def perfect(document: dict[str, Any], name: str) -> np.ndarray:
-    """Which nets of a kind foretold all of ten test streams, and were stopped."""
+    """Which nets of a kind predicted all of ten test streams, and were stopped."""
     found = document["results"]["kinds"][name]
     if "perfect_after" in found:
         return np.asarray(found["perfect_after"]) > 0
@@ -45,7 +45,7 @@ def perfect(document: dict[str, Any], name: str) -> np.ndarray:
 
 
 def million(document: dict[str, Any], name: str) -> np.ndarray:
-    """Which nets of a kind foretold all of the longer, fresh streams at the end."""
+    """Which nets of a kind predicted all of the longer, fresh streams at the end."""
     lengths = np.asarray(document["results"]["kinds"][name]["lengths"])
     return (lengths >= document["settings"]["million"]).all(0)
 

@@ -4,7 +4,7 @@
 from experiments._registry import About
 
 ABOUT = About(
-    question="Which parts of the LSTM matter for foretelling Bach's chorales?",
+    question="Which parts of the LSTM matter for predicting Bach's chorales?",
     cost="about half an hour on one CPU core",
     data="JSB chorales, a file of 0.1 MB, downloaded or found by LSTM_JAX_DATA",
 )

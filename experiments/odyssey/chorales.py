@@ -31,7 +31,7 @@ class Rows(NamedTuple):
         x: (R, T, 88) uint8.
         following: (R, T, 88) uint8.
         resets: (R, T) booleans: True where a piece begins.
-        weights: (R, T) float32: 1 where there is a frame to foretell, else 0.
+        weights: (R, T) float32: 1 where there is a frame to predict, else 0.
     """
 
     x: Any

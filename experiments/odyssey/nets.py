@@ -72,7 +72,7 @@ def nats(
     """Nats a frame: the sum over the keys, the mean over all frames together.
 
     Args:
-        network: what foretells.
+        network: what predicts.
         rows: (B, T, …).
         recipe: its dropout is used where there is a key.
         key: for dropout; None for evaluation.

@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Foretells the next frame of Bach's chorales with LSTMs that lack a part."""
+"""Predicts the next frame of Bach's chorales with LSTMs that lack a part."""
 
 import dataclasses
 import json

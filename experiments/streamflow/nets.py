@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""The network, its loss, and the run-off that it foretells."""
+"""The network, its loss, and the run-off that it predicts."""
 
 from typing import Any, NamedTuple
 
@@ -79,20 +79,20 @@ def loss(
     return jnp.sum(jnp.square(error) * known) / jnp.maximum(1, jnp.sum(known))
 
 
-def foretell(network: Network, power: Any, x: jax.Array, warm_up: int) -> jax.Array:
+def predict(network: Network, power: Any, x: jax.Array, warm_up: int) -> jax.Array:
     """Run-off (B, days) in standard deviations; what would be negative is 0."""
     y = outputs(network, x, warm_up) @ network.w + network.b
     return jnp.maximum(0, y) ** (1 / power)
 
 
-def efficiency(foretold: Any, observed: Any, known: Any) -> Any:
+def efficiency(predicted: Any, observed: Any, known: Any) -> Any:
     """Nash-Sutcliffe efficiency: 1 less the squared error over the variance.
 
     Args:
-        foretold: run-off, of any shape; NumPy's or JAX's array.
+        predicted: run-off, of any shape; NumPy's or JAX's array.
         observed: likewise, finite where missing as well.
         known: which days count.
     """
     mean = (observed * known).sum() / known.sum()
     spread = ((observed - mean) ** 2 * known).sum()
-    return 1 - ((foretold - observed) ** 2 * known).sum() / spread
+    return 1 - ((predicted - observed) ** 2 * known).sum() / spread

@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Foretells the run-off of a basin from its weather, in two directions of time."""
+"""Predicts the run-off of a basin from its weather, in two directions of time."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ class Settings:
     forget_bias: float = 3.0
     """Bias of the forget gate at the start."""
     warm_up: int = 365
-    """Days of weather that are read before the first day that is foretold."""
+    """Days of weather that are read before the first day that is predicted."""
     days: int = 365
     """Days of a window that the loss sees."""
     batch_size: int = 4
@@ -71,16 +71,16 @@ def rates(settings: Settings) -> Rates:
     return Rates(*(getattr(settings, name) for name in Rates._fields))
 
 
-def measures(foretold: np.ndarray, series: Series, split: Split) -> dict[str, float]:
+def measures(predicted: np.ndarray, series: Series, split: Split) -> dict[str, float]:
     """Efficiency in each part of a split; spread and bias in the test years.
 
     Returns:
         Efficiency in `train`, `choose`, `test` and `apart`; `alpha`, the ratio of the
-        standard deviations, foretold over observed; `beta`, the difference of the means
-        in standard deviations of what was observed.
+        standard deviations, predicted over observed; `beta`, the difference of the
+        means in standard deviations of what was observed.
     """
-    both = np.isfinite(foretold) & np.isfinite(series.observed)
-    one, two = (np.where(both, a, 0) for a in (foretold, series.observed))
+    both = np.isfinite(predicted) & np.isfinite(series.observed)
+    one, two = (np.where(both, a, 0) for a in (predicted, series.observed))
     found = {}
     for name, years in split._asdict().items():
         part = days(series.dates, years)
@@ -93,11 +93,11 @@ def measures(foretold: np.ndarray, series: Series, split: Split) -> dict[str, fl
     return {name: float(value) for name, value in found.items()}
 
 
-def judged(foretold: np.ndarray, series: Series, split: Split) -> dict[str, Any]:
+def judged(predicted: np.ndarray, series: Series, split: Split) -> dict[str, Any]:
     """Measures of the networks (S, N) one by one, of their mean, and of baselines."""
-    one_by_one = [measures(network, series, split) for network in foretold]
+    one_by_one = [measures(network, series, split) for network in predicted]
     others = {
-        "mean of the LSTMs": foretold.mean(0),
+        "mean of the LSTMs": predicted.mean(0),
         "SAC-SMA": series.sac_sma,
         "climatology": climatology(series, split.train),
         "persistence": persistence(series),
@@ -111,14 +111,14 @@ def judged(foretold: np.ndarray, series: Series, split: Split) -> dict[str, Any]
     }
 
 
-def hydrograph(foretold: np.ndarray, series: Series, year: int) -> dict[str, Any]:
+def hydrograph(predicted: np.ndarray, series: Series, year: int) -> dict[str, Any]:
     """One water year, in mm/day to two digits."""
     part = days(series.dates, (year, year))
     lines = {
         "SAC-SMA": series.sac_sma[part],
-        "highest": foretold[:, part].max(0),
-        "lowest": foretold[:, part].min(0),
-        "median": np.median(foretold[:, part], 0),
+        "highest": predicted[:, part].max(0),
+        "lowest": predicted[:, part].min(0),
+        "median": np.median(predicted[:, part], 0),
         "observed": series.observed[part],
     }
     return {name: np.round(line, 2).tolist() for name, line in lines.items()} | {
@@ -143,20 +143,20 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
 
     with jax.enable_x64(False):
         state = train(settings, series, jobs, parts, advance)
-    foretold = runoff(settings, series, jobs, state.best)
+    predicted = runoff(settings, series, jobs, state.best)
     shape = len(SPLITS), len(settings.seeds)
-    foretold = foretold.reshape(*shape, -1)
+    predicted = predicted.reshape(*shape, -1)
     curves = np.asarray(state.curve, float).reshape(*shape, -1, 2)
     results: dict[str, Any] = {"splits": {}}
     for (name, split), mine, curve in zip(
-        SPLITS.items(), foretold, curves, strict=True
+        SPLITS.items(), predicted, curves, strict=True
     ):
         results["splits"][name] = judged(mine, series, split) | {
             "curve": np.median(curve, 0).T.tolist(),
             "update": ((curve[..., 1].argmax(1) + 1) * settings.every).tolist(),
         }
     return results | {
-        "hydrograph": hydrograph(foretold[0], series, settings.hydrograph),
+        "hydrograph": hydrograph(predicted[0], series, settings.hydrograph),
         "parameters": sum(a[0].size for a in jax.tree.leaves(state.network)),
         "tuning": json.loads(TUNING.read_text()),
     }

@@ -36,7 +36,7 @@ def _years(years: dict[str, list[int]], part: str) -> str:
 
 
 def _of_split(name: str, split: dict[str, Any]) -> str:
-    """Who foretold how well, with the water years above the numbers."""
+    """Who predicted how well, with the water years above the numbers."""
     lstm, years = split["LSTM"], split["years"]
     names = "train", "choose", "test", "apart", "alpha", "beta"
     rows = [
@@ -114,7 +114,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
 
 
 def _hydrograph(document: dict[str, Any], path: Path) -> None:
-    """One test year: what was observed, and what was foretold."""
+    """One test year: what was observed, and what was predicted."""
     lines = document["results"]["hydrograph"]
     year = lines["year"]
     days = np.datetime64(f"{year - 1}-10-01") + np.arange(len(lines["observed"]))

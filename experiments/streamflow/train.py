@@ -176,7 +176,7 @@ def stretch(
     steps = n * settings.every + jnp.arange(settings.every)
     carry, _ = jax.lax.scan(update, state[:3], (steps, drawn))
     x, observed, *masks = cut(settings, job, starts, YEAR)
-    found = nets.foretell(carry[2], job.rates.power, x, settings.warm_up)
+    found = nets.predict(carry[2], job.rates.power, x, settings.warm_up)
     values = [nets.efficiency(found, observed, mask & own) for mask in masks]
     better = values[1] > state.curve[:, 1].max()
     best = jnp.where(better, found, state.best)
