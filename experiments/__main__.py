@@ -14,20 +14,22 @@ from typing import Annotated, Any
 EXTRA = 'pip install "lstm_jax[experiments]"'
 PROGRAM = "python -m experiments"
 OUT = (
-    "Folder for results.json and the figures. Without it a full run replaces those "
-    "beside its README, and the README's tables; a smoke run takes a new folder."
+    "Folder for results.json and the figures. Without it a run with the default "
+    "settings replaces those beside its README, and the README's tables; one with "
+    "other settings takes results/NAME, a smoke run a new folder."
 )
 SMOKE = "Seconds instead of minutes, to see that everything works."
 
 
 def show() -> None:
     """Prints question, cost and data of every experiment."""
-    from experiments import _registry
+    from experiments import _registry, _results
 
     for name in _registry.names():
-        print(name)
-        for field, value in dataclasses.asdict(_registry.about(name)).items():
-            print(f"  {field + ':':10}{value}")
+        about = _registry.about(name)
+        cost = _results.cost(_results.committed(name))
+        print(f"{name}\n  question: {about.question}")
+        print(f"  cost:     {cost}\n  data:     {about.data}")
 
 
 def parse(name: str, arguments: Sequence[str]) -> tuple[Any, Path | None]:
@@ -92,8 +94,10 @@ def run(name: str, arguments: Sequence[str]) -> None:
     experiment = _registry.load(name)
     settings, out = parse(name, arguments)
     own = _registry.FOLDER / name
-    if out is None:
-        out = Path(tempfile.mkdtemp()) if "--smoke" in arguments else own
+    if out is None and "--smoke" in arguments:
+        out = Path(tempfile.mkdtemp())
+    elif out is None:
+        out = own if settings == experiment.Settings() else Path("results") / name
     out.mkdir(parents=True, exist_ok=True)
     parts = Parts(out, name, settings)
     columns = (

@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """What a run has finished, kept so that one that was stopped goes on from there."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -29,6 +30,7 @@ class Parts:
 
     Attributes:
         folder: for results.json, figures, and all else that a run leaves.
+        own: folder of this run's parts; gone when it is done.
         earlier: seconds that went into what was found finished.
     """
 
@@ -42,7 +44,7 @@ class Parts:
         sources = [path.read_text() for path in sorted(code)]
         made_by = [dataclasses.asdict(settings), versions(), sources]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
-        self._own = folder / "parts" / digest[:16]
+        self.own = folder / "parts" / digest[:16]
 
     def __call__(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` gives, or gave before the run was stopped.
@@ -119,12 +121,14 @@ class Parts:
         return jax.device_get(state)
 
     def clear(self) -> None:
-        """Removes the parts, which results.json makes needless."""
-        shutil.rmtree(self.folder / "parts", ignore_errors=True)
+        """Removes the parts, which results.json makes needless; not another run's."""
+        shutil.rmtree(self.own, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.own.parent.rmdir()  # unless another run has been stopped here
 
     def _path(self, name: str, suffix: str) -> Path:
-        self._own.mkdir(parents=True, exist_ok=True)
-        return self._own / f"{name.replace('/', '-')}.{suffix}"
+        self.own.mkdir(parents=True, exist_ok=True)
+        return self.own / f"{name.replace('/', '-')}.{suffix}"
 
 
 def _plain(leaf: Any) -> Any:

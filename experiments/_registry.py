@@ -17,16 +17,14 @@ FOLDER = Path(__file__).parent
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What an experiment is, in three lines.
+    """What an experiment is, in two lines.
 
     Attributes:
         question: what it asks.
-        cost: time and machine of a full run.
         data: what it runs on, and where that comes from.
     """
 
     question: str
-    cost: str
     data: str
 
 

@@ -2,7 +2,6 @@
 """One page of all experiments, from their results.json and READMEs alone."""
 
 import base64
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -32,20 +31,6 @@ pre {{ background: #f6f6f6; padding: .7rem; overflow-x: auto; }}
 """  # noqa: E501
 
 
-def document(name: str) -> dict[str, Any]:
-    """The committed results of an experiment.
-
-    Raises:
-        FileNotFoundError: it has none.
-    """
-    path = _registry.FOLDER / name / "results.json"
-    if not path.exists():
-        raise FileNotFoundError(
-            f"report: {name} has no results.json; python -m experiments run {name}"
-        )
-    return json.loads(path.read_text())
-
-
 def summary(link: Callable[[str], str]) -> str:
     """The table of our numbers beside the published ones.
 
@@ -54,7 +39,7 @@ def summary(link: Callable[[str], str]) -> str:
     """
     rows: list[tuple[str, ...]] = []
     for name in _registry.names():
-        found = _registry.load(name).compare(document(name))
+        found = _registry.load(name).compare(_results.committed(name))
         first = [f"[{name}]({link(name)})", *[""] * (len(found) - 1)]
         rows += [(head, *row) for head, row in zip(first, found, strict=True)]
     return _results.table(("experiment", "what", "ours", "published"), rows)
@@ -71,8 +56,8 @@ def made_by(document: dict[str, Any]) -> str:
     ]
     return (
         f"`{document['command']}`: {'; '.join(seeds)}; "
-        f"{document['wall_seconds'] / 60:.1f} minutes on {machine['cores']} core(s), "
-        f"{machine['processor']}, {machine['platform']}; {versions}.\n"
+        f"{_results.cost(document)}, {machine['processor']}, {machine['platform']}; "
+        f"{versions}.\n"
     )
 
 
@@ -88,7 +73,9 @@ def markdown() -> str:
         text = IMAGE.sub(rf"![\1]({name}/\2)", HEADING.sub(r"#\1", text))
         text = re.sub("<!--.*?-->\n", "", text)
         anchor = f'<a id="{name}"></a>\n\n'
-        sections.append(anchor + text.rstrip() + "\n\n" + made_by(document(name)))
+        sections.append(
+            anchor + text.rstrip() + "\n\n" + made_by(_results.committed(name))
+        )
     return "\n".join(sections)
 
 
@@ -121,9 +108,9 @@ def write() -> list[Path]:
     for name in _registry.names():
         folder, experiment = _registry.FOLDER / name, _registry.load(name)
         own = folder / "README.md"
-        tables = experiment.tables(document(name))
+        tables = experiment.tables(_results.committed(name))
         own.write_text(_results.fill(own.read_text(), tables))
-        experiment.draw(document(name), folder)
+        experiment.draw(_results.committed(name), folder)
     text = markdown()
     readme = _registry.FOLDER.parent / "README.md"
     files = {

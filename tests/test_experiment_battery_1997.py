@@ -1,15 +1,17 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The tasks of 1997 are those of the paper, and success is what it says."""
 
-import json
+import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.progress import Progress
 
-from experiments import _registry, reber
-from experiments.battery_1997 import nets, tasks, training
+from experiments import _results, reber
+from experiments.battery_1997 import cases, nets, run, tasks, training
 from lstm_jax.initializers import chrono
 
 pytestmark = [
@@ -88,6 +90,11 @@ def test_reber_sets() -> None:
     assert text in texts[0] and sample.asked.sum() == len(text) - 1
     following = "".join(reber.SYMBOLS[n] for n in sample.target.argmax(-1))
     assert following[: asked + 1] == text[1:]
+    legal = tasks.reber_sample(jax.random.key(3), 0, sets, all_legal=True)
+    assert (legal.x == sample.x).all() and (legal.asked == sample.asked).all()
+    comes = sample.target[: asked + 1].astype(bool)
+    assert (legal.target[: asked + 1].sum(-1) <= 2).all()
+    assert (legal.target[: asked + 1][comes] == 1).all()
 
 
 def test_all_right() -> None:
@@ -151,14 +158,21 @@ def test_weights_and_where_they_start(case: str) -> None:
     net = jax.jit(nets.literal, static_argnums=1)(jax.random.key(0), layout)
     assert (
         nets.weights(net)
-        == {"reber 3x2": 276, "reber 4x1": 264, "adding": 93, "order": 156}[case]
+        == {
+            "reber 3x2": 276,
+            "reber 4x1": 264,
+            "reber 8x2": 1376,
+            "adding": 93,
+            "order": 156,
+        }[case]
     )
     i, o = np.split(np.asarray(net.cell.b), 2)
     bound = 0.2 if case.startswith("reber") else 0.1
     free = [net.w, net.cell.w_x, net.cell.w_h]
     if case.startswith("reber"):
         assert net.b is None and net.cell.b_g is None
-        assert o.tolist() == [-1, -2, -3, -4][: len(o)]
+        first = -0.5 if case == "reber 8x2" else -1
+        assert o.tolist() == [first * k for k in range(1, 1 + len(o))]
         free.append(i)
     else:
         assert i.tolist() == {"adding": [-3, -6], "order": [-2, -4]}[case]
@@ -181,11 +195,60 @@ def test_a_linear_output_is_not_squashed() -> None:
     assert nets.weights(net.replace(linear=True)) == 93
 
 
+def test_budgets_are_whole_stretches() -> None:
+    settings = run.Settings(budget=3.0)
+    with Progress(disable=True) as progress:
+        work = run.Work(settings, progress, None)
+        case = cases.CASES["reber 3x2"]
+        trials = work.trials(1, 2, 0.5, 1)
+        course = work.course("reber 3x2", case, None, None, trials, 100)
+    assert course.budget == 25_400
+
+
+def test_modern_nets_take_the_best_of_the_tuning() -> None:
+    """Which saw none of the run's seeds."""
+    document = _results.committed("battery_1997")
+    tried = document["results"]["tuning"]
+    seeds = {seed for one in tried for seed in one["seeds"]}
+    assert seeds and not seeds & set(document["settings"]["seeds"])
+    for name in ("reber modern", "adding modern", "order modern"):
+        bar = "mean error" if name == "adding modern" else "success"
+
+        def merit(one: dict[str, Any], bar: str = bar) -> tuple[int, float]:
+            _, rate, *_ = re.split("[ ,]+", one["tried"])
+            return sum(n > 0 for n in one[bar]), -float(rate)
+
+        best = max((one for one in tried if one["course"] == name), key=merit)
+        (found,) = document["results"]["courses"][name]
+        assert best["tried"] == f"rate {found['rate']:g}, {found['start']}"
+
+
+def test_what_the_readme_says_to_believe() -> None:
+    courses = _results.committed("battery_1997")["results"]["courses"]
+
+    def share(course: str, bar: str) -> float:
+        return float(np.mean(np.asarray(courses[course][0][bar]) > 0))
+
+    for course in ("reber 3x2", "reber each step", "reber 4x1"):
+        assert share(course, "both sets") < 0.5
+    assert 0.3 < share("reber modern", "both sets") < 0.7
+    wide = courses["reber 8x2"][0]
+    assert share("reber 8x2", "both sets") > 0.75
+    assert np.median(wide["both sets"]) < 2 * 8_440
+    assert wide["weights"] < 5 * 276 < wide["weights"] + 276
+    for bar in ("mean error", "all", "both"):
+        assert share("adding linear", bar) == 1
+        assert share("adding modern", bar) < 1
+    assert share("order", "both") == 1 and share("order modern", "both") < 1
+    for course in ("adding", "order"):
+        old, new = (courses[c][0]["mean error"] for c in (course, f"{course} modern"))
+        old, new = (np.median([n or np.inf for n in ns]) for ns in (old, new))
+        assert new > 0.5 * old
+
+
 def test_the_bars_of_the_paper() -> None:
     """Seeds and weights as they must be; within a factor of two where that is said."""
-    folder = _registry.FOLDER / "battery_1997"
-    document = json.loads((folder / "results.json").read_text())
-    results = document["results"]
+    results = _results.committed("battery_1997")["results"]["courses"]
     assert results["reber 3x2"][0]["weights"] == 276
     assert results["reber 4x1"][0]["weights"] == 264
     assert results["order"][0]["weights"] == 156

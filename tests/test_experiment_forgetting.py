@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.forgetting import cell, exam, grammar, modern, online, report
+from experiments.forgetting import cell, exam, grammar, modern, online, report, run
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
@@ -80,6 +80,7 @@ def test_the_nets_have_as_many_weights_as_published() -> None:
     params = cell.init(np.random.default_rng(0), 4, 2)
     assert sum(w.size for w in params) == 424
     assert sum(w.size for w in params) - params.w_f.size == 360
+    assert report.weights({"blocks": 4, "size": 2})[:2] == (424, 360)
     np.testing.assert_array_equal(params.w_i[-1], [-0.5, -1.0, -1.5, -2.0])
     np.testing.assert_array_equal(params.w_f[-1], [0.5, 1.0, 1.5, 2.0])
 
@@ -237,6 +238,21 @@ def test_streams_of_a_net_that_has_failed_in_one_end_early() -> None:
     streams = np.stack(np.meshgrid(range(12), range(2), indexing="ij"), -1)
     found = exam.lengths(net, jnp.array([True, False]), streams, 5000, 2000)
     assert set(found[:, 0]) == {500, 2000} and set(found[:, 1]) == {5000}
+    found = exam.lengths(net, jnp.array([True, False]), streams, 5000, 300)
+    assert set(found[:, 0]) == {500} and set(found[:, 1]) == {5000}
+
+
+def test_norms_are_those_after_so_many_symbols() -> None:
+    """A net whose norm is the number of symbols it has read."""
+
+    def step(params: Any, state: Any, reader: grammar.Reader) -> Any:
+        return state + 1, grammar.legal(reader).astype(float)
+
+    net = exam.Net(jnp.zeros_like, step, lambda state: state)
+    found = run.last_tests(run.SMOKE, net, jnp.zeros(2), 1)
+    points = run.points(run.SMOKE.traced)
+    assert points[0] == 10 and points[-1] == run.SMOKE.traced
+    np.testing.assert_array_equal(found["norms"], np.stack([points, points], 1))
 
 
 def test_the_modern_lstm_goes_on_with_its_streams_or_begins_new_ones() -> None:
@@ -269,7 +285,30 @@ def test_what_the_full_run_says_of_forget_gates() -> None:
         assert report.perfect(document, name).sum() == count
     for ending in ("", report.LEGAL):
         assert perfect["no forget gate" + ending] == 0
-        assert perfect["forget gates" + ending] > 0
-    norm = {name: np.median(found["norms"], 1) for name, found in kinds.items()}
-    assert norm["no forget gate"][-1] > 10 * norm["no forget gate"][5]
-    assert norm["no forget gate"][-1] > 100 * norm["forget gates"][-1]
+        constant, decaying = (
+            perfect[name + ending] for name in ("forget gates", "forget gates, decay")
+        )
+        assert constant > 0 and constant >= decaying
+    for name in ("external reset", "forget gates", "forget gates, decay"):
+        assert perfect[name] < perfect[name + report.LEGAL]
+    lasting = {name: report.million(document, name).sum() for name in perfect}
+    assert sum(lasting.values()) < sum(perfect.values()) / 2
+    assert (
+        abs(report.perfect(document, report.MODERN).sum() - max(perfect.values())) < 4
+    )
+    assert report.million(document, report.MODERN).sum() > max(lasting.values())
+
+
+def test_without_forget_gates_c_grows_in_proportion_to_the_stream() -> None:
+    """Exponents of the norm of c in the length of the stream, by least squares."""
+    path = Path(report.__file__).parent / "results.json"
+    results = json.loads(path.read_text())["results"]
+    late = np.log([p for p in results["points"] if p >= 1000])
+    assert len(late) >= 5
+    for name in report.BLOCKS:
+        norms = np.asarray(results["kinds"][name]["norms"])[-len(late) :]
+        exponents = np.polyfit(late, np.log(norms), 1)[0]
+        if name.startswith("no forget gate"):
+            assert np.mean(np.abs(exponents - 1) < 0.1) > 0.8, name
+        else:
+            assert abs(np.median(exponents)) < 0.1, name

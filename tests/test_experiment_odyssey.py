@@ -151,13 +151,14 @@ def test_validation_picks_the_epoch_and_a_stopped_run_goes_on(tmp_path: Path) ->
         jax.tree.map(np.testing.assert_array_equal, fit(tmp_path / "stopped"), whole)
 
 
-def test_the_published_loss_is_near(document: dict[str, Any]) -> None:
-    """Chosen on validation, at most 8.7 nats a frame on the test split."""
+def test_every_seed_is_below_the_published_loss(document: dict[str, Any]) -> None:
+    """Chosen on validation, judged on the test split."""
     results, settings = document["results"], document["settings"]
     assert (settings["stack_layers"], settings["stack_units"]) == (2, 200)
     assert results["frames"] == {"train": 13578, "valid": 4526, "test": 4648}
     stack = results["stack"]
-    assert len(stack["test"]) >= 5 and np.median(stack["test"]) <= 8.7
+    assert len(stack["test"]) >= 5
+    assert max(stack["test"]) < showing.PUBLISHED["LSTM"]
     for curve, epoch, valid in zip(
         stack["curve"], stack["epoch"], stack["valid"], strict=True
     ):
@@ -177,9 +178,36 @@ def test_nine_variants_are_compared(document: dict[str, Any]) -> None:
             zip(settings["variant"]["learning_rates"], one["rates_valid"], strict=True)
         )
         assert rates[one["learning_rate"]] == min(rates.values()) == one["valid"][0]
+    for one in results["regressions"]:
+        assert min(settings["penalties"]) < one["penalty"] < max(settings["penalties"])
     less = showing.differences(document)
     assert not less["V"].any()
     assert (
         less["NFG"][1]
         == results["variants"]["NFG"]["test"][1] - results["variants"]["V"]["test"][1]
     )
+
+
+def test_what_the_readme_says_to_believe(document: dict[str, Any]) -> None:
+    """Differences from vanilla, seed by seed; above 0 is worse."""
+    less = showing.differences(document)
+    variants = {k: v for k, v in less.items() if k not in showing.BASELINES | {"V"}}
+    for name, values in variants.items():
+        assert max(values) >= 0, f"{name} beats vanilla with every seed"
+    assert min(less["NP"]) <= 0  # costs nothing
+    for name in ("NFG", "NOAF", "NOG"):
+        assert min(less[name]) > max(0, *less["CIFG"]), name
+    worst = max(variants, key=lambda name: np.median(variants[name]))
+    assert worst == "FGR"
+
+
+def test_most_variants_picked_the_highest_learning_rate(
+    document: dict[str, Any],
+) -> None:
+    found, recipe = document["results"]["variants"], document["settings"]["variant"]
+    variants = [one for name, one in found.items() if name not in showing.BASELINES]
+    highest = max(recipe["learning_rates"])
+    assert sum(one["learning_rate"] == highest for one in variants) > len(variants) / 2
+    for name in ("NFG", "NOAF", "NOG", "FGR"):
+        assert np.median(found[name]["epoch"]) == recipe["epochs"], name
+    assert np.median(found["V"]["epoch"]) < recipe["epochs"]

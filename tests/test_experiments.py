@@ -41,14 +41,15 @@ def test_list(capsys: Any) -> None:
     __main__.main(["list"])
     text = capsys.readouterr().out
     for name in _registry.names():
-        about = dataclasses.asdict(_registry.about(name))
-        assert name in text and all(value in text for value in about.values())
+        cost = _results.cost(_results.committed(name))
+        for part in (name, cost, *dataclasses.astuple(_registry.about(name))):
+            assert part in text
     assert len(_registry.names()) == 8
 
 
 def test_gradient_lag() -> None:
     """The bars: the cell path's closed form, and forget bias 0 said to vanish."""
-    document = _report.document("gradient_lag")
+    document = _results.committed("gradient_lag")
     results = document["results"]
     assert results["closed_form_error"] < 0.01
     assert set(results["rnn"]) == set(nets.rnns(1, 1).starts)
@@ -58,6 +59,8 @@ def test_gradient_lag() -> None:
         c = np.asarray(start[f"forget bias {bias}"]["c"])
         assert c.shape == (5, len(results["lags"])) and (c[:, 0] == 1).all()
         assert (c[:, lag] < 1e-7).all() == (bias == 0)
+        path = np.asarray(start[f"forget bias {bias}"]["path"])[:, lag]
+        assert 0.1 < np.median(path) * (1 + np.exp(-bias)) ** 100 < 10
     recall = {k: np.median(found["accuracy"]) for k, found in results["lstm"].items()}
     assert recall["forget bias 1"] < 0.2 < 0.9 < recall["forget bias 3"]
     rows = _registry.load("gradient_lag").compare(document)
@@ -113,7 +116,7 @@ def test_smoke(name: str, tmp_path: Path, capsys: Any) -> None:
 def test_readme_and_results_agree(name: str) -> None:
     """What the README shows is what results.json holds, of a full run."""
     folder = FOLDER / name
-    document = _report.document(name)
+    document = _results.committed(name)
     readme = (folder / "README.md").read_text()
     assert MARK in readme
     assert readme == _results.fill(readme, _registry.load(name).tables(document))
@@ -134,7 +137,7 @@ def test_measured_numbers_stand_in_the_results_block_alone() -> None:
         readme = (FOLDER / name / "README.md").read_text()
         start, end = readme.index(MARK), readme.index("<!-- /results -->")
         prose = readme[:start] + readme[end:]
-        rows = _registry.load(name).compare(_report.document(name))
+        rows = _registry.load(name).compare(_results.committed(name))
         ours = {n for row in rows for n in NUMBER.findall(row.ours)}
         published = {n for row in rows for n in NUMBER.findall(row.published)}
         assert not (ours - published) & set(NUMBER.findall(prose)), name
@@ -146,7 +149,7 @@ def test_report_and_results_agree() -> None:
     assert (FOLDER / "report.md").read_text() == text
     readme = (FOLDER.parent / "README.md").read_text()
     assert readme == _report.fill_readme(readme)
-    documents = {name: _report.document(name) for name in _registry.names()}
+    documents = {name: _results.committed(name) for name in _registry.names()}
     assert sum(d["wall_seconds"] for d in documents.values()) < 4 * 3600
     for name, document in documents.items():
         for row in _registry.load(name).compare(document):
@@ -162,7 +165,7 @@ def test_report_and_results_agree() -> None:
 def test_report_names_what_is_missing(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setattr(_registry, "FOLDER", tmp_path)
     with pytest.raises(FileNotFoundError, match="run digits"):
-        _report.document("digits")
+        _results.committed("digits")
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
@@ -203,8 +206,27 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
         "s": "text",
     }
     assert parts()("part", dict) == first
-    parts().clear()
+    stop = 0
+    parts().clear()  # what another run has finished here is left
     assert parts()("part", dict) == {}
+    assert parts(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
+    parts().clear()
+    parts(other).clear()
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_a_run_as_committed_replaces_what_is(
+    tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    """Other settings have a folder of their own."""
+    kept = _registry.FOLDER / "streamflow" / "results.json"
+    before = kept.read_bytes()
+    smoke = _registry.load("streamflow").SMOKE
+    monkeypatch.setattr(__main__, "parse", lambda name, arguments: (smoke, None))
+    monkeypatch.chdir(tmp_path)
+    __main__.main(["run", "streamflow"])
+    assert kept.read_bytes() == before
+    assert (tmp_path / "results" / "streamflow" / "results.json").exists()
 
 
 def test_classes_have_equal_shares() -> None:

@@ -4,7 +4,6 @@
 from experiments._registry import About
 
 ABOUT = About(
-    question="Which net adds two marked numbers, and how far apart may they stand?",
-    cost="about half an hour on one CPU core",
-    data="made on the spot: random numbers, two of them marked",
+    question="Which networks learn to add two marked numbers, and over how many steps?",
+    data="generated: random numbers, two of them marked",
 )

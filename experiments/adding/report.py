@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import counted, table, wrapped
 from experiments.adding.learning import CAP
 from experiments.adding.nets import names
+from experiments.adding.task import SECOND_ONLY
 
 SOLVED = 1e-2  # a mean squared error below it; the constant's is 0.167
 # Root mean squared error at 100, 200 and 400, trained at 100 on 16,000 sequences.
@@ -49,7 +50,7 @@ def known(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def solved(values: Sequence[float]) -> str:
-    """How many seeds of all reached the goal."""
+    """How many seeds solve the task, of all."""
     return f"{sum(v < SOLVED for v in values)}/{len(values)}"
 
 
@@ -89,7 +90,7 @@ def at_longer(results: dict[str, Any], length: str) -> str:
 
 
 def search(document: dict[str, Any]) -> str:
-    """Validation errors of every rate; the chosen one's is bold."""
+    """Validation errors; bold at the rate chosen, italic at one carried over."""
     rates, found = document["settings"]["rates"], document["results"]["search"]
     lengths = sorted(found, key=int)
     header = [""] + [f"T = {n}, {rate:g}" for n in lengths for rate in rates]
@@ -98,8 +99,9 @@ def search(document: dict[str, Any]) -> str:
         row = [name]
         for length in lengths:
             net = found[length][name]
+            chosen = length == lengths[0] or min(net["errors"]) < SECOND_ONLY
             for rate, error in zip(rates, net["errors"], strict=True):
-                mark = "**" if rate == net["rate"] else ""
+                mark = ("**" if chosen else "*") if rate == net["rate"] else ""
                 row.append(f"{mark}{number(error)}{mark}")
         rows.append(row)
     return table(header, rows)
@@ -108,27 +110,30 @@ def search(document: dict[str, Any]) -> str:
 def tables(document: dict[str, Any]) -> str:
     """All of them."""
     results, settings = document["results"], document["settings"]
-    seeds, sequences = (
-        len(settings["seeds"]),
-        settings["updates"] * settings["batch_size"],
-    )
+    sequences = settings["updates"] * settings["batch_size"]
     lengths = sorted(results["nets"], key=int)
     return "\n".join(
         [
-            f"Mean squared error on {settings['test']} new sequences after training on "
-            f"{sequences:,}: median (range) over {seeds} seed(s), and how many of them "
-            f"are below {SOLVED:g}, at the length T of training. "
-            "Where no range stands, all seeds agree in two digits.\n",
+            wrapped(
+                f"Mean squared error on {settings['test']} new sequences of the "
+                f"training length T, after training on {sequences:,}: median (range) "
+                f"over {counted(len(settings['seeds']), 'seed')}, and how many of them "
+                f"solve the task (an error below {SOLVED:g}). A single number means "
+                "that all seeds agree to two digits."
+            ),
             at_their_length(results),
-            "Beside published numbers:\n",
+            "Comparison with published numbers:\n",
             table(
                 ("", "median (range)", "published"),
                 beside_bai(results) + beside_the_public_run(results),
             ),
-            "The same nets on longer sequences:\n",
+            "The same networks tested on longer sequences:\n",
             *(at_longer(results, length) for length in lengths),
-            "The search: validation error of one net for each length and rate; bold "
-            "is what was chosen.\n",
+            wrapped(
+                "Search for the learning rate: validation error of one network for "
+                "each length and rate. Bold: the rate chosen. Italic: the rate carried "
+                "over from the next shorter length, where no error is below 1/12."
+            ),
             search(document),
         ]
     )

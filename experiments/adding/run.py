@@ -2,6 +2,7 @@
 """Trains seven nets to add, at four lengths, and tests them at longer ones."""
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from experiments._parts import Parts
 from experiments.adding import learning, nets
 from experiments.adding.figures import draw
 from experiments.adding.report import compare, tables
+from experiments.adding.task import SECOND_ONLY
 
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 
@@ -41,7 +43,7 @@ class Settings:
     rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
     """Learning rates to choose from, for each net at each length."""
     search_up_to: int = 200
-    """Longer sequences take the rates of the longest that are no longer than this."""
+    """Lengths above this take the rates of the longest one up to it."""
     search_seed: int = 100
     """Of the nets that choose the rate, and of the validation and test sequences."""
     validation: int = 512
@@ -85,11 +87,11 @@ def key(settings: Settings, stream: int, length: int) -> jax.Array:
 
 def search(
     settings: Settings, cell: str, length: int, parts: Parts, advance: Any
-) -> dict[str, Any]:
+) -> dict[str, np.ndarray]:
     """Trains one net of each start with each rate.
 
     Returns:
-        By name of the net: validation errors (rates,), and the rate with the lowest.
+        By name of the net: validation errors (rates,).
     """
     rates = settings.rates
     learners = learning.train(
@@ -105,10 +107,26 @@ def search(
     errors, _ = learning.held_out(
         learners.network, held_out, length, settings.validation
     )
-    return {
-        name: {"errors": own, "rate": rates[int(np.argmin(own))]}
-        for name, own in zip(nets.CELLS[cell], np.asarray(errors), strict=True)
-    }
+    return dict(zip(nets.CELLS[cell], np.asarray(errors), strict=True))
+
+
+def choose(
+    rates: Sequence[float], errors: Sequence[float], shorter: float | None
+) -> float:
+    """Chooses a net's rate at one length.
+
+    Args:
+        rates: to choose from.
+        errors: validation errors (rates,).
+        shorter: the rate at the next shorter length, None at the shortest.
+
+    Returns:
+        The rate with the lowest error; `shorter` where no net has learned more than one
+        number, since such errors differ by little but noise.
+    """
+    if shorter is not None and min(errors) >= SECOND_ONLY:
+        return shorter
+    return rates[int(np.argmin(errors))]
 
 
 def study(
@@ -177,14 +195,21 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     constant: dict[str, float] = {}
     with jax.enable_x64(False):
         for cell in settings.cells:
+            rates: dict[str, float] = {}
             for length in lengths:
                 what = f"{cell}, T = {length}"
                 if length in searched:
                     tell = partial(advance, f"{what}, search")
                     make = partial(search, settings, cell, length, parts, tell)
-                    choice[str(length)] |= parts(f"{what}, search", make)
-                last = choice[str(max(n for n in searched if n <= length))]
-                rates = {name: net["rate"] for name, net in last.items()}
+                    errors = parts(f"{what}, search", make)
+                    rates = {
+                        name: choose(settings.rates, own, rates.get(name))
+                        for name, own in errors.items()
+                    }
+                    choice[str(length)] |= {
+                        name: {"errors": own, "rate": rates[name]}
+                        for name, own in errors.items()
+                    }
                 tell = partial(advance, what)
                 make = partial(study, settings, cell, length, rates, parts, tell)
                 part = parts(what, make)

@@ -9,7 +9,8 @@ References:
 import jax
 import jax.numpy as jnp
 
-CONSTANT = 1 / 6  # the variance of a sum of two U[0, 1]: the error of whoever says 1
+CONSTANT = 1 / 6  # variance of a sum of two U[0, 1]: the error of always answering 1
+SECOND_ONLY = 1 / 12  # of one U[0, 1]: the error of remembering the second alone
 
 
 def sequences(key: jax.Array, length: int, count: int) -> tuple[jax.Array, jax.Array]:

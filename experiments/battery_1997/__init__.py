@@ -5,6 +5,5 @@ from experiments._registry import About
 
 ABOUT = About(
     question="How soon does the cell of 1997 learn the tasks of 1997, and the modern?",
-    cost="about twenty minutes on one CPU core",
     data="made on the spot: strings of Reber's grammar, marked numbers, symbols",
 )

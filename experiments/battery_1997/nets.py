@@ -36,7 +36,7 @@ class Layout(NamedTuple):
         outputs: O.
         blocks: K.
         size: cells of a block.
-        weights: how many there are, as published.
+        weights: how many there are, as published for nets that were.
         span: weights start in [-span, span].
         input_bias: where the biases of the input gates start; () for as weights do.
         output_bias: the same of the output gates.
@@ -54,9 +54,11 @@ class Layout(NamedTuple):
     all_biased: bool = True
 
 
+HALVES = tuple(-0.5 * k for k in range(1, 9))  # as Gers et al. 2000
 LAYOUTS = {
     "reber 3x2": Layout(7, 7, 3, 2, 276, 0.2, (), (-1.0, -2.0, -3.0), False),
     "reber 4x1": Layout(7, 7, 4, 1, 264, 0.2, (), (-1.0, -2.0, -3.0, -4.0), False),
+    "reber 8x2": Layout(7, 7, 8, 2, 1376, 0.2, (), HALVES, False),
     "adding": Layout(2, 1, 2, 2, 93, 0.1, (-3.0, -6.0)),
     "order": Layout(8, 4, 2, 2, 156, 0.1, (-2.0, -4.0)),
 }
@@ -96,7 +98,7 @@ def literal(key: jax.Array, layout: Layout) -> Net:
     b = uniform(three, (layout.outputs,)) if layout.all_biased else None
     net = Net(cell, uniform(two, (cells, layout.outputs)), b)
     if weights(net) != layout.weights:
-        raise ValueError(f"{weights(net)} weights; published are {layout.weights}")
+        raise ValueError(f"{weights(net)} weights; there should be {layout.weights}")
     return net
 
 

@@ -10,34 +10,11 @@ from matplotlib.ticker import NullLocator
 
 from experiments._figure import BLACK, BLUE, GREY, VERMILION, saved
 from experiments._registry import Row
-from experiments._results import table
+from experiments._results import spread, table, wrapped
+from experiments.battery_1997.cases import CASES, LIMITS, Case, task
 from experiments.battery_1997.tasks import READINGS
 
-# Each course, and whose layout and budget its nets have.
-CASES = {
-    "reber 3x2": "reber 3x2",
-    "reber each step": "reber 3x2",
-    "reber 4x1": "reber 4x1",
-    "reber modern": "reber 3x2",
-    "adding": "adding",
-    "adding linear": "adding",
-    "adding modern": "adding",
-    "order": "order",
-    "order modern": "order",
-}
-# Hochreiter and Schmidhuber 1997: sequences to success with the cell of 1997.
-PUBLISHED = {"reber 3x2": 8440, "reber 4x1": 39740, "adding": 74000, "order": 31390}
-CELL = {
-    "reber 3x2": "1997, 3 blocks of 2",
-    "reber each step": "1997, the same, an update a step",
-    "reber 4x1": "1997, 4 blocks of 1",
-    "adding": "1997",
-    "adding linear": "1997, linear output",
-    "order": "1997",
-}
 TITLE = {"reber": "embedded Reber", "adding": "adding", "order": "temporal order 6a"}
-# Bounds of the mean error and of each error.
-LIMITS = {"adding": (0.01, 0.04), "order": (0.1, 0.3)}
 CRITERION = {
     "reber": "all strings of both sets right",
     "adding": f"mean error of the last sequences below {LIMITS['adding'][0]}",
@@ -82,86 +59,120 @@ def successes(first: Sequence[int], budget: int) -> str:
     return f"{share}: {told} ({min(reached):,} to {max(reached):,})"
 
 
-def groups(results: dict[str, Any], task: str) -> Iterator[tuple[str, str, Any]]:
-    """Name of the course, name of the line, and what was found, line by line."""
-    for course in CASES:
-        if course in results and course.startswith(task):
-            for n, group in enumerate(results[course]):
-                cell = CELL.get(course, "modern")
-                reading = f", {READINGS[n]}" if task == "adding" else ""
-                yield course, cell + reading, group
+def _published(case: Case) -> str:
+    """Sequences to success in the paper; empty where it has no such net."""
+    return f"{case.unit:,}" if case.as_published else ""
 
 
-def _table(results: dict[str, Any], task: str, said: dict[str, str]) -> str:
+def groups(courses: dict[str, Any], of: str) -> Iterator[tuple[Case, str, Any]]:
+    """The case, the name of the line, and what was found, line by line of a task."""
+    for course, case in CASES.items():
+        if course in courses and task(course) == of:
+            for n, group in enumerate(courses[course]):
+                reading = f", {READINGS[n]}" if of == "adding" else ""
+                yield case, case.name + reading, group
+
+
+def _table(courses: dict[str, Any], of: str, said: dict[str, str]) -> str:
     """A row a course and reading; a column a criterion."""
     rows = []
-    for course, name, group in groups(results, task):
+    for case, name, group in groups(courses, of):
         start = group["start"]
         given = f"{group['rate']:g}" + (f", {start}" if start else "")
-        published = f"{PUBLISHED[CASES[course]]:,}" if course in CELL else ""
         row = [name, str(group["weights"]), given, f"{group['budget']:,}"]
         row += [successes(group[criterion], group["budget"]) for criterion in said]
         if "wrong" in group:
-            low, middle, high = np.quantile(group["wrong"], (0, 0.5, 1))
-            row.append(f"{middle:.0f} ({low:.0f} to {high:.0f})")
-        rows.append([*row, published])
-    head = [TITLE[task], "weights", "learning rate", "budget", *said.values()]
-    tests = ["fresh sequences wrong"] if task != "reber" else []
+            row.append(spread(group["wrong"], ".0f"))
+        rows.append([*row, _published(case)])
+    head = [TITLE[of], "weights", "learning rate", "budget", *said.values()]
+    tests = ["fresh sequences wrong"] if of != "reber" else []
     return table([*head, *tests, "published"], rows)
 
 
+def _tried(tuning: list[dict[str, Any]], courses: dict[str, str]) -> str:
+    """What tune.py has tried on some courses, which have these names in the table."""
+    rows = [
+        (
+            said,
+            one["tried"],
+            str(one["weights"]),
+            successes(one["success"], one["budget"]),
+            successes(one["mean error"], one["budget"]) if "mean error" in one else "",
+        )
+        for course, said in courses.items()
+        for one in tuning
+        if one["course"] == course
+    ]
+    head = ["", "tried", "weights", "sequences to success", "mean error alone"]
+    width = 5 if any(row[-1] for row in rows) else 4
+    return table(head[:width], [row[:width] for row in rows])
+
+
 def tables(document: dict[str, Any]) -> str:
-    """Renders sequences to success, and the tests."""
-    results, settings = document["results"], document["settings"]
-    told = []
-    for task, said in (
+    """Renders sequences to success, the tests, and what else was tried."""
+    courses, settings = document["results"]["courses"], document["settings"]
+    tuning = document["results"]["tuning"]
+    told = [
+        wrapped(
+            "How many seeds have succeeded: sequences until then, the median of all "
+            "seeds and the range of those that have. Fresh sequences wrong: of "
+            f"{settings['fresh']:,}, median and range over all seeds. “Mean” and “all” "
+            f"are over the last {settings['window']:,} sequences."
+        )
+    ]
+    for of, said in (
         ("reber", {"both sets": "both sets right", "training set": "training set"}),
         ("adding", _said("adding")),
         ("order", _said("order")),
     ):
-        if any(groups(results, task)):
-            told += [_table(results, task, said), ""]
-    return "\n".join(
-        [
-            "How many seeds have succeeded: sequences until then, the median of all"
-            " seeds and the range of those that have. Fresh sequences wrong: of"
-            f" {settings['fresh']:,}, median and range over all seeds. “Mean” and"
-            f" “all” are over the last {settings['window']:,} sequences.",
-            "",
-            *told,
-        ]
-    )
+        if any(groups(courses, of)):
+            told.append(_table(courses, of, said))
+    told += [
+        "Other settings for Reber with the cell of 1997, seeds from 100 up:\n",
+        _tried(
+            tuning,
+            {
+                "reber 3x2": "an update a sequence",
+                "reber each step": "an update a step",
+            },
+        ),
+        "Settings tried for the modern cell, seeds from 100 up:\n",
+        _tried(tuning, {course: course for course in CASES if CASES[course].modern}),
+    ]
+    return "\n".join(told)
 
 
-def _said(task: str) -> dict[str, str]:
+def _said(of: str) -> dict[str, str]:
     """The readings of success in words."""
-    mean, each = LIMITS[task]
+    mean, each = LIMITS[of]
     return {key: text.format(mean=mean, each=each) for key, text in SAID.items()}
 
 
-def counts(results: dict[str, Any]) -> dict[str, list[Count]]:
+def counts(courses: dict[str, Any]) -> dict[str, list[Count]]:
     """What the figure shows, task by task."""
     return {
-        f"{title}: {CRITERION[task]}": [
+        f"{title}: {CRITERION[of]}": [
             Count(
                 name,
-                BLUE if course in CELL else VERMILION,
-                group[SHOWN[task]],
+                VERMILION if case.modern else BLUE,
+                group[SHOWN[of]],
                 group["budget"],
-                PUBLISHED[CASES[course]] if course in CELL else None,
+                case.unit if case.as_published else None,
             )
-            for course, name, group in groups(results, task)
+            for case, name, group in groups(courses, of)
         ]
-        for task, title in TITLE.items()
-        if any(groups(results, task))
+        for of, title in TITLE.items()
+        if any(groups(courses, of))
     }
 
 
 def compare(document: dict[str, Any]) -> list[Row]:
     """Sequences to success with the cell of 1997 beside the published numbers."""
-    results, said = document["results"], _said("adding")
+    courses, said = document["results"]["courses"], _said("adding")
     shown = [
-        (f"embedded Reber, {CELL[c]}", c, "both sets") for c in CELL if "reber" in c
+        (f"embedded Reber, {case.name}", course, "both sets")
+        for course, case in CASES.items()
+        if task(course) == "reber" and not case.modern
     ]
     shown += [(f"adding, {said[k]}", "adding", k) for k in ("mean error", "all")]
     shown += [
@@ -172,17 +183,17 @@ def compare(document: dict[str, Any]) -> list[Row]:
     return [
         Row(
             f"{what}: sequences to success",
-            successes(results[course][0][criterion], results[course][0]["budget"]),
-            f"{PUBLISHED[CASES[course]]:,}",
+            successes(courses[course][0][criterion], courses[course][0]["budget"]),
+            _published(CASES[course]),
         )
         for what, course, criterion in shown
-        if course in results
+        if course in courses
     ]
 
 
 def draw(document: dict[str, Any], folder: Path) -> None:
     """Draws a point a seed, on a line a cell."""
-    shown = counts(document["results"])
+    shown = counts(document["results"]["courses"])
     heights = [len(counted) for counted in shown.values()]
     with saved(folder / "sequences.png", 9.5, 1.6 + 0.42 * sum(heights)) as figure:
         grid = figure.subplots(

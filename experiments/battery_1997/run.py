@@ -2,7 +2,10 @@
 """Counts sequences to success on the tasks of 1997."""
 
 import dataclasses
+import json
+import math
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,16 +15,9 @@ from rich.progress import Progress
 from experiments import _seeds
 from experiments._parts import Parts
 from experiments.battery_1997 import tasks
-from experiments.battery_1997.nets import LAYOUTS, Net, literal, modern, weights
-from experiments.battery_1997.report import (
-    CASES,
-    CELL,
-    LIMITS,
-    PUBLISHED,
-    compare,
-    draw,
-    tables,
-)
+from experiments.battery_1997.cases import CASES, LIMITS, Case, task
+from experiments.battery_1997.nets import Net, literal, modern, weights
+from experiments.battery_1997.report import compare, draw, tables
 from experiments.battery_1997.training import (
     CRITERIA,
     Bars,
@@ -34,9 +30,11 @@ from experiments.battery_1997.training import (
     update,
     update_each_step,
 )
-from lstm_jax.initializers import BiasInit, chrono, forget_bias
+from lstm_jax.initializers import chrono, forget_bias
 
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
+
+TUNING = Path(__file__).with_name("tuning.json")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Settings:
     fewer: int = 10
     """Adding and temporal order take the first so many seeds."""
     budget: float = 3.0
-    """Sequences at most, in units of the number published for the cell of 1997."""
+    """Sequences at most, in units of the number published for the task, rounded up."""
     pairs: int = 3
     """Pairs of training and test sets of Reber strings, in turn among the seeds."""
     strings: int = 256
@@ -62,11 +60,11 @@ class Settings:
     stretch: int = 1000
     """Sequences of adding and temporal order in one program."""
     fresh: int = 2560
-    """Sequences of adding and temporal order that test a net that has succeeded."""
+    """Sequences of adding and temporal order that test a net in the end."""
     courses: tuple[str, ...] = tuple(CASES)
     """Which to run."""
-    rates: tuple[float, ...] = (0.5, 0.5, 0.1, 0.2, 0.5, 0.5, 1.0, 0.5, 1.0)
-    """Learning rates, in the order of the courses as they are by default."""
+    rate: float = 0.0
+    """Learning rate of all courses; with 0 each has its own."""
 
 
 SMOKE = Settings(
@@ -100,51 +98,50 @@ class Work:
             jnp.full(count, rate),
         )
 
-    def start(self, name: str) -> tuple[str, BiasInit]:
-        """How the biases of modern cells begin, and the rule."""
-        if CASES[name].startswith("reber"):
-            return "forget bias 1", forget_bias(1.0)
-        return "chrono", chrono(self.settings.steps)
-
-    def nets(self, name: str, choices: int, seeds: int) -> Net:
+    def nets(self, case: Case, choices: int, seeds: int) -> Net:
         """Nets for those trials, of 1997 or modern."""
-        init = partial(literal, layout=LAYOUTS[CASES[name]])
-        if name not in CELL:
-            rule = self.start(name)[1]
-            init = partial(modern, layout=LAYOUTS[CASES[name]], bias_init=rule)
+        init = partial(literal, layout=case.layout)
+        if case.modern:
+            bias = case.forget_bias
+            start = chrono(self.settings.steps) if bias is None else forget_bias(bias)
+            init = partial(modern, layout=case.layout, bias_init=start)
         key = _seeds.keys(self.settings.seeds[:seeds], 0)
         # Compiled with all optimizations this takes longer than it runs.
         quick = {"xla_backend_optimization_level": 0}
         nets = jax.jit(jax.vmap(init), compiler_options=quick)(jnp.tile(key, choices))
-        return nets.replace(linear=name == "adding linear")
+        return nets.replace(linear=case.linear)
 
     def course(
-        self, name: str, draw: Draw, nets: Net, trials: Trials, size: int
+        self, name: str, case: Case, draw: Draw, nets: Net, trials: Trials, size: int
     ) -> Course:
         """A course with its budget, which shows how far it is."""
-        budget = int(self.settings.budget * PUBLISHED[CASES[name]])
+        budget = math.ceil(self.settings.budget * case.unit / size) * size
         count = len(trials.choice)
-        task = self.progress.add_task(name, total=budget, note="compiling")
+        task_id = self.progress.add_task(name, total=budget, note="compiling")
 
         def tell(sequences: int, done: int) -> None:
             note = f"{done} of {count} nets have succeeded"
-            self.progress.update(task, completed=sequences, note=note)
+            self.progress.update(task_id, completed=sequences, note=note)
 
-        rule = update_each_step if name == "reber each step" else update
+        rule = update_each_step if case.each_step else update
         return Course(name, rule, draw, nets, trials, budget, size, tell)
 
 
-def about(work: Work, course: Course, rate: float) -> dict[str, Any]:
+def about(case: Case, course: Course) -> dict[str, Any]:
     """What a reader of the results has to know of a course."""
+    start = ""
+    if case.modern:
+        bias = case.forget_bias
+        start = "chrono" if bias is None else f"forget bias {bias:g}"
     return {
         "weights": weights(jax.tree.map(lambda a: a[0], course.nets)),
-        "rate": rate,
-        "start": "" if course.name in CELL else work.start(course.name)[0],
+        "rate": case.rate,
+        "start": start,
         "budget": course.budget,
     }
 
 
-def reber(work: Work, name: str, rate: float) -> list[dict[str, Any]]:
+def reber(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
     """Embedded Reber strings.
 
     Returns:
@@ -157,61 +154,61 @@ def reber(work: Work, name: str, rate: float) -> list[dict[str, Any]]:
     both = tasks.padded([tasks.distinct(strings) for strings in halves])
     sets = jax.tree.map(lambda a: a.reshape(2, settings.pairs, *a.shape[1:]), both)
     count = len(settings.seeds)
-    trials = work.trials(1, count, rate, 1)
+    trials = work.trials(1, count, case.rate, 1)
     trials = trials._replace(choice=jnp.arange(count) % settings.pairs)
-    course = work.course(
-        name,
-        partial(tasks.reber_sample, sets=train),
-        work.nets(name, 1, count),
-        trials,
-        settings.look,
-    )
+    draw = partial(tasks.reber_sample, sets=train, all_legal=case.all_legal)
+    nets = work.nets(case, 1, count)
+    course = work.course(name, case, draw, nets, trials, settings.look)
     first = until_all_strings(work.parts, course, sets)
     found = {"training set": first[:, 0].tolist(), "both sets": first[:, 1].tolist()}
-    return [about(work, course, rate) | found]
+    return [about(case, course) | found]
 
 
-def at_the_end(work: Work, name: str, rate: float) -> list[dict[str, Any]]:
+def at_the_end(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
     """Adding or temporal order.
 
     Returns:
         Results for each reading of adding, or a list of one.
     """
     settings, fewer = work.settings, work.settings.fewer
-    # The modern cell takes the first reading alone.
+    # The other nets take the first reading alone.
     readings = len(tasks.READINGS) if name == "adding" else 1
-    if CASES[name] == "adding":
-        draw = partial(tasks.adding, steps=settings.steps)
-    else:
-        draw = partial(tasks.temporal_order, steps=settings.steps)
-    bars = Bars(*LIMITS[CASES[name]], settings.window)
+    sequences = {"adding": tasks.adding, "order": tasks.temporal_order}[task(name)]
     course = work.course(
         name,
-        draw,
-        work.nets(name, readings, fewer),
-        work.trials(readings, fewer, rate, 1),
+        case,
+        partial(sequences, steps=settings.steps),
+        work.nets(case, readings, fewer),
+        work.trials(readings, fewer, case.rate, 1),
         settings.stretch,
     )
-    tests = work.trials(readings, fewer, rate, 2).key
+    bars = Bars(*LIMITS[task(name)], settings.window)
+    tests = work.trials(readings, fewer, case.rate, 2).key
     found = until_right(work.parts, course, bars, tests, settings.fresh)
     results = []
     for n in range(readings):
         mine = Found(*(a[n * fewer : (n + 1) * fewer].tolist() for a in found))
         results.append(
-            about(work, course, rate)
+            about(case, course)
             | dict(zip(CRITERIA, zip(*mine.first, strict=True), strict=True))
-            | {"wrong": mine.wrong, "mean_error": mine.mean_error}
+            | {"wrong": mine.wrong}
         )
     return results
+
+
+def learned(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
+    """What became of the nets of a course, a dict a reading."""
+    one = reber if task(name) == "reber" else at_the_end
+    with jax.enable_x64(False):
+        return one(work, name, case)
 
 
 def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     """Runs every course; gives a list of results for each, one a reading."""
     work = Work(settings, progress, parts)
     results = {}
-    with jax.enable_x64(False):
-        for name in settings.courses:
-            case, rate = CASES[name], settings.rates[list(CASES).index(name)]
-            one = reber if case.startswith("reber") else at_the_end
-            results[name] = one(work, name, rate)
-    return results
+    for name in settings.courses:
+        case = CASES[name]
+        case = case._replace(rate=settings.rate or case.rate)
+        results[name] = learned(work, name, case)
+    return {"courses": results, "tuning": json.loads(TUNING.read_text())}

@@ -151,13 +151,19 @@ def padded(sets: Sequence[list[reber.String]]) -> Strings:
     return Strings(symbols, legal)
 
 
-def reber_sample(key: jax.Array, chosen: jax.Array, sets: Strings) -> Sample:
-    """A string of the chosen set; after each of its symbols the next is asked for."""
+def reber_sample(
+    key: jax.Array, chosen: jax.Array, sets: Strings, all_legal: bool = False
+) -> Sample:
+    """A string of the chosen set; after each of its symbols the next is asked for.
+
+    Where `all_legal`, it is all symbols that may be the next.
+    """
     n = _below(jax.random.uniform(key), sets.symbols.shape[1])
     symbols = jnp.asarray(sets.symbols)[chosen, n]
     x = jax.nn.one_hot(symbols, len(reber.SYMBOLS))
-    asked = jnp.asarray(sets.legal)[chosen, n].any(-1)
-    return Sample(x, jnp.roll(x, -1, 0), asked.astype(x.dtype))
+    legal = jnp.asarray(sets.legal)[chosen, n]
+    target = legal.astype(x.dtype) if all_legal else jnp.roll(x, -1, 0)
+    return Sample(x, target, legal.any(-1).astype(x.dtype))
 
 
 def all_right(y: jax.Array, legal: jax.Array) -> jax.Array:

@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Online learning, one update a sequence, and when it is done."""
+"""Online learning, an update a sequence or a step, and when it is done."""
 
 from collections.abc import Callable
 from functools import partial
@@ -114,7 +114,7 @@ class Course(NamedTuple):
         draw: gives the sequences.
         nets: one a trial.
         trials: (S,).
-        budget: sequences at most.
+        budget: sequences at most; a multiple of the size.
         size: sequences in one program, which is run again and again.
         tell: is told how far it is.
     """
@@ -138,9 +138,12 @@ class Course(NamedTuple):
             self.tell((n + 1) * self.size, int(done(state).sum()))
             return state
 
-        stretches = -(-self.budget // self.size)
         return parts.loop(
-            self.name, state, stretch, stretches, lambda state: bool(done(state).all())
+            self.name,
+            state,
+            stretch,
+            self.budget // self.size,
+            lambda state: bool(done(state).all()),
         )
 
 
@@ -193,12 +196,10 @@ class Found(NamedTuple):
     Attributes:
         first: (S, 4) the milestones of `CRITERIA`, 0 for never.
         wrong: how many fresh sequences are not right.
-        mean_error: on these.
     """
 
     first: np.ndarray
     wrong: np.ndarray
-    mean_error: np.ndarray
 
 
 def until_right(
@@ -212,7 +213,7 @@ def until_right(
         bars: what counts as success.
         tests: (S,) keys of sequences that no net has seen.
         fresh: how many of them a net is tested with, as it was at the end of the
-            stretch in which it met both bars.
+            stretch in which it met both bars, or of the budget.
 
     Returns:
         What was found.
@@ -249,7 +250,7 @@ def until_right(
         [step(state["kept"], test, n)[1] for n in range(0, fresh, course.size)], 1
     )[:, :fresh]
     wrong = (~(errors[..., 0] < bars.each)).sum(1)
-    return Found(state["first"], wrong, errors[..., 1].mean(1))
+    return Found(state["first"], wrong)
 
 
 def until_all_strings(parts: Parts, course: Course, sets: Strings) -> np.ndarray:

@@ -6,7 +6,5 @@ from experiments._registry import About
 ABOUT = About(
     question="How well does an LSTM predict the next character of a text, beside "
     "n-grams and xz?",
-    cost="about twelve minutes on two CPU cores for the large network, and as many on "
-    "one for the small ones",
     data="tiny Shakespeare, a file of 1.1 MB, downloaded or found by LSTM_JAX_DATA",
 )

@@ -15,7 +15,6 @@ import optax
 from rich.progress import Progress
 
 import lstm_jax
-from experiments._results import versions
 from lstm_jax import Regularizer, training
 
 
@@ -192,20 +191,14 @@ def digest(network: Network) -> str:
 def train(
     settings: Settings, text: Text, folder: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Trains, going on where the folder's checkpoints end, and reads what is left.
+    """Trains, going on from the folder's last checkpoint, and reads the held-out text.
 
     Args:
-        settings: of this model; those of a derived class are left aside.
+        settings: of this model.
         text: to be learnt.
-        folder: for checkpoints and log.
+        folder: for checkpoints and log; of this run alone.
         progress: shows the steps.
     """
-    own = {f.name: getattr(settings, f.name) for f in dataclasses.fields(Settings)}
-    # What other code has left is not gone on with.
-    source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    checkpoints = training.Checkpoints(
-        folder / "checkpoints", config=own | versions() | {"source": source}
-    )
     log = training.Log(folder, progress=progress)
     batches = training.windows(pairs(text.train), settings.lanes, settings.window)
     state = training.fit(
@@ -214,7 +207,7 @@ def train(
         training.cycle(batches),
         steps=settings.steps,
         every=settings.every,
-        checkpoints=checkpoints,
+        checkpoints=training.Checkpoints(folder / "checkpoints"),
         log=log,
     )
     network: Any = state.params

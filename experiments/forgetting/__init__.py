@@ -4,7 +4,6 @@
 from experiments._registry import About
 
 ABOUT = About(
-    question="Does a net without forget gates fail where nobody says what has ended?",
-    cost="about fourteen minutes on one CPU core",
+    question="Does an LSTM without forget gates fail when its state is never reset?",
     data="made on the spot: strings of the embedded Reber grammar, one after another",
 )

@@ -97,7 +97,8 @@ def lengths(
         params: of N nets.
         names: (M, N, ...) integers: M streams for each net.
         longest: where streams end.
-        common: where streams end of nets that have failed in one of theirs.
+        common: where a net's streams end if it has failed in one of them; if all went
+            further, they end at its first failure.
         taking: (N,) which nets take part; None for all.
 
     Returns:
@@ -127,7 +128,7 @@ def lengths(
         streams, _ = stretch(net, params, streams, bits)
         found[own] = np.asarray(streams.length)
     found = found.reshape(count, nets)
-    return np.minimum(found, np.where((found < longest).any(0), common, longest))
+    return np.minimum(found, np.maximum(found.min(0), common))
 
 
 def norms(net: Net, params: Any, names: np.ndarray, longest: int) -> np.ndarray:

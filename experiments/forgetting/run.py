@@ -48,7 +48,7 @@ class Settings:
     tests: int = 10
     """Test streams of each net, each time."""
     common: int = 10_000
-    """Symbols after which the test streams of a net end of which one has failed."""
+    """Symbols after which a net's test streams end once it has failed in one."""
     million: int = 1_000_000
     """Symbols of the last test streams at most."""
     window: int = 50
@@ -60,7 +60,7 @@ class Settings:
     adam: float = 1e-2
     """Highest learning rate of Adam; it falls to nothing as a cosine."""
     traced: int = 100_000
-    """Symbols along which the norm of c is looked at."""
+    """Symbols of the test streams along which the norm of c is followed."""
 
 
 SMOKE = Settings(
@@ -193,10 +193,11 @@ def train_modern(settings: Settings, parts: Parts, advance: Any) -> modern.Param
 
 
 def last_tests(settings: Settings, net: exam.Net, params: Any, kinds: int) -> Any:
-    """Fresh and longer test streams, and the norm of c along one.
+    """Fresh and longer test streams, and the norm of c along others.
 
     Returns:
-        A dict of lengths (tests, N), and of norms (points, N): means between points.
+        A dict of lengths (tests, N), and of norms (points, N): of c after so many
+        symbols, mean over the test streams.
     """
     lengths = exam.lengths(
         net,
@@ -207,9 +208,7 @@ def last_tests(settings: Settings, net: exam.Net, params: Any, kinds: int) -> An
     )
     own = names(settings, TRACE, settings.tests, kinds)
     norms = exam.norms(net, params, own, settings.traced)
-    edges = points(settings.traced)
-    sums = np.add.reduceat(norms, np.r_[0, edges[:-1]], 0)
-    return {"lengths": lengths, "norms": sums / np.diff(edges, prepend=0)[:, None]}
+    return {"lengths": lengths, "norms": norms[points(settings.traced) - 1]}
 
 
 def points(longest: int) -> np.ndarray:

@@ -5,6 +5,5 @@ from experiments._registry import About
 
 ABOUT = About(
     question="How much of the gradient comes back after k steps, in RNNs and LSTMs?",
-    cost="about ten minutes on a CPU core",
     data="made on the spot: a symbol, then noise",
 )

@@ -84,19 +84,12 @@ def lstm_against_lag(
     """What lag does to the gradients of an LSTM.
 
     Returns:
-        Relative norms (T,) of ∂L/∂h (`h`), of ∂L/∂c (`c`), and of the share of ∂L/∂c
-        that comes by the cell path Π f_t (`path`); and the mean forget gate
-        (`forget_gate`).
+        Relative norms (T,) of ∂L/∂h (`h`), of ∂L/∂c (`c`), and of the part of ∂L/∂c
+        that comes by the cell path Π f_t (`path`).
     """
     h, c = cell_gradient(lstm_jax.lstm_step, params, x, v)
     _, path = cell_gradient(cell_path_step, params, x, v)
-    forget = lstm_jax.activations(params, x, time_major=True).f
-    return {
-        "h": against_lag(h),
-        "c": against_lag(c),
-        "path": against_lag(path),
-        "forget_gate": forget.mean(),
-    }
+    return {"h": against_lag(h), "c": against_lag(c), "path": against_lag(path)}
 
 
 def closed_form_error(

@@ -48,7 +48,7 @@ class Settings:
     clip: float = 1.0
     """Highest norm of a gradient while training."""
     stride: int = 5
-    """Every so manyeth lag is kept."""
+    """From one lag that is kept to the next."""
 
 
 SMOKE = Settings(seeds=(0, 1), units=8, batch_size=4, train_steps=10, updates=5)
@@ -122,7 +122,7 @@ def measured(
         x, _ = recall(settings, settings.steps, data)
         v = jax.random.normal(loss, (settings.units,))
         found = against_lag(network, x.astype(v.dtype), v)
-        return {k: a[:: settings.stride] if a.ndim else a for k, a in found.items()}
+        return {k: a[:: settings.stride] for k, a in found.items()}
 
     with jax.enable_x64(True):
         seeds = jax.vmap(one)

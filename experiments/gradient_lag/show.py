@@ -8,9 +8,10 @@ import numpy as np
 
 from experiments import _figure
 from experiments._registry import Row
-from experiments._results import spread, table
+from experiments._results import counted, spread, table, wrapped
 
 TABLE_LAG = 100  # or the lag next to it that was kept
+PATH_ERROR = "of the cell path from σ(b_f)^k where forget gates see their biases alone"
 VANISHED = 1e-7  # the rounding of float32, beside a gradient of lag 0
 COLOURS = (
     _figure.VERMILION,
@@ -77,15 +78,15 @@ def tables(document: dict[str, Any]) -> str:
             )
     chance = results["symbols_by_chance"]
     worst = results["closed_form_error"]
-    seeds = len(document["settings"]["seeds"])
+    seeds = counted(len(document["settings"]["seeds"]), "seed")
     return (
         table(header, rows)
-        + f"\nMedians over {seeds} seed(s), of recall the range too. Recall by chance: "
-        f"{chance:.3f}. "
-        "Largest relative deviation of the cell path from σ(b_f)^k "
-        f"where the gates see their biases alone, over all lags, sequences, units "
-        f"and networks: "
-        f"{worst:.1e}.\n"
+        + "\n"
+        + wrapped(
+            f"Medians over {seeds}; of recall the range as well. Recall by chance: "
+            f"{chance:.3f}. Largest relative deviation {PATH_ERROR}, over all lags, "
+            f"sequences, units and networks: {worst:.1e}."
+        )
     )
 
 
@@ -103,7 +104,10 @@ def compare(document: dict[str, Any]) -> list[Row]:
     """The claim that the cell state keeps the gradient: where it holds."""
     results = document["results"]
     n, lag = _lag(results)
-    claim = "constant, without forget gate (Hochreiter & Schmidhuber 1997)"
+    claim = (
+        "constant by the cell path alone, without forget gate "
+        "(Hochreiter & Schmidhuber 1997)"
+    )
 
     def found(kind: str, name: str, what: str) -> str:
         """The median, and in words where nothing is left that training could use."""
@@ -133,7 +137,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
         Row(f"∂L/∂h of an orthogonal RNN at lag {lag}", rnn, "vanishes"),
         *(recall("lstm", f"forget bias {bias}") for bias in (1, 3)),
         recall("rnn", "orthogonal"),
-        Row("largest relative deviation of the cell path from σ(b_f)^k", path, "0"),
+        Row(f"largest relative deviation {PATH_ERROR}", path, "0"),
     ]
 
 

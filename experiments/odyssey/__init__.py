@@ -5,6 +5,5 @@ from experiments._registry import About
 
 ABOUT = About(
     question="Which parts of the LSTM matter for predicting Bach's chorales?",
-    cost="about half an hour on one CPU core",
     data="JSB chorales, a file of 0.1 MB, downloaded or found by LSTM_JAX_DATA",
 )

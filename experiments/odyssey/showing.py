@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments._registry import Row
-from experiments._results import spread, table
+from experiments._results import counted, spread, table, wrapped
 
 PUBLISHED = {"LSTM": 8.45, "GRU": 8.43, "RNN": 8.91, "TCN": 8.10}  # Bai et al. 2018
 WHAT = {
@@ -43,7 +43,7 @@ def stack_name(document: dict[str, Any]) -> str:
 
 
 def differences(document: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Of each cell, its test loss less vanilla's of the same seed."""
+    """Of each cell, its test loss minus vanilla's of the same seed."""
     found = document["results"]["variants"]
     vanilla = np.asarray(found["V"]["test"])
     return {name: np.asarray(found[name]["test"]) - vanilla for name in ordered(found)}
@@ -87,12 +87,11 @@ def against_published(document: dict[str, Any]) -> str:
     for name, count in (("repetition", 2 * 88), ("frequency", 88)):
         test, valid = (f"{results[name][split]:.2f}" for split in ("test", "valid"))
         rows.append((f"{name} of each key", f"{count}", test, "", valid, ""))
-    seeds = len(stack["test"])
     header = (
         "nats a frame",
         "parameters",
         "test",
-        f"range, {seeds} seed(s)",
+        f"range over {counted(len(stack['test']), 'seed')}",
         "validation",
         "published test",
     )
@@ -129,7 +128,7 @@ def against_vanilla(document: dict[str, Any]) -> str:
         "validation",
         "test",
         "range",
-        "less vanilla",
+        "minus vanilla",
         "range",
         "seeds that beat vanilla",
     )
@@ -145,7 +144,9 @@ def verdict(document: dict[str, Any]) -> str:
             k for k, v in apart.items() if max(v) < 0
         ],
         "worse with every seed": [k for k, v in apart.items() if min(v) > 0],
-        "on either side": [k for k, v in apart.items() if min(v) <= 0 <= max(v)],
+        "better with some, worse with others": [
+            k for k, v in apart.items() if min(v) <= 0 <= max(v)
+        ],
     }
     lines = [f"{side}: {', '.join(names) or 'none'}" for side, names in sides.items()]
     rates = document["settings"]["variant"]["learning_rates"]
@@ -154,10 +155,10 @@ def verdict(document: dict[str, Any]) -> str:
         for name, one in document["results"]["variants"].items()
         if one["learning_rate"] == max(rates)
     ]
-    return (
+    return wrapped(
         f"Of the variants, {'; '.join(lines)}. The highest of the {len(rates)} "
-        f"learning rates was picked for: {', '.join(highest) or 'none'}. "
-        f"Epochs are out of {document['settings']['variant']['epochs']}.\n"
+        f"learning rates was picked for: {', '.join(highest) or 'none'}. Each cell is "
+        f"trained for {document['settings']['variant']['epochs']} epochs."
     )
 
 
@@ -166,7 +167,7 @@ def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(recipe: dict[str, Any]) -> str:
-    """What a recipe has, in words; what is zero is left out of a whole one."""
+    """Settings of a recipe, in words."""
     return ", ".join(
         f"{name.replace('_', ' ')} {value[0] if isinstance(value, list) else value}"
         for name, value in recipe.items()
@@ -190,11 +191,13 @@ def tuning(document: dict[str, Any]) -> str:
             )
         )
     minutes = sum(one["seconds"] for one in tried) / 60
-    return (
-        table(("tried", "validation, nats a frame", "best epoch"), rows)
-        + f"\n{len(tried)} networks of one seed, which is none of those above, "
-        f"{minutes:.0f} minutes of one core in all.\n"
+    said = wrapped(
+        "The first row of a network has all of its settings, the others what differs "
+        f"from it. The {len(tried)} networks took {minutes:.0f} minutes of one core; "
+        "all have one seed, which the run does not use."
     )
+    header = "tried", "validation, nats a frame", "best epoch"
+    return f"{table(header, rows)}\n{said}"
 
 
 def tables(document: dict[str, Any]) -> str:
@@ -239,7 +242,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
     ]
     rows += [
         Row(
-            f"{WHAT[name]}, less vanilla",
+            f"{WHAT[name]}, minus vanilla",
             spread(less[name], "+.3f"),
             f"{claim} (Greff et al. 2017)",
         )

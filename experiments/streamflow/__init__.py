@@ -5,6 +5,5 @@ from experiments._registry import About
 
 ABOUT = About(
     question="Does an LSTM predict a river's run-off better than SAC-SMA does?",
-    cost="about three minutes on one CPU core",
     data="CAMELS basin 01031500: 35 years of weather and run-off, a day a line",
 )

@@ -48,7 +48,7 @@ class Settings:
     updates: int = 600
     """Updates by Adam; its step falls as a cosine."""
     every: int = 20
-    """The networks are compared on the years of choice every so many updates."""
+    """The networks are compared on the validation years every so many updates."""
     learning_rate: float = 2e-2
     """Highest step of Adam."""
     dropout: float = 0.4
@@ -71,41 +71,54 @@ def rates(settings: Settings) -> Rates:
     return Rates(*(getattr(settings, name) for name in Rates._fields))
 
 
-def measures(predicted: np.ndarray, series: Series, split: Split) -> dict[str, float]:
+def measures(
+    predicted: np.ndarray, series: Series, split: Split, known: np.ndarray
+) -> dict[str, float]:
     """Efficiency in each part of a split; spread and bias in the test years.
+
+    Args:
+        predicted: (N,) run-off, mm/day; finite on the known days.
+        series: holds what was observed.
+        split: whose years are judged.
+        known: (N,) which days count.
 
     Returns:
         Efficiency in `train`, `choose`, `test` and `apart`; `alpha`, the ratio of the
         standard deviations, predicted over observed; `beta`, the difference of the
         means in standard deviations of what was observed.
     """
-    both = np.isfinite(predicted) & np.isfinite(series.observed)
-    one, two = (np.where(both, a, 0) for a in (predicted, series.observed))
+    one, two = (np.where(known, a, 0) for a in (predicted, series.observed))
     found = {}
     for name, years in split._asdict().items():
         part = days(series.dates, years)
-        found[name] = efficiency(one[part], two[part], both[part])
+        found[name] = efficiency(one[part], two[part], known[part])
     part = days(series.dates, split.test)
-    known = np.flatnonzero(both[part]) + part.start
-    spread = two[known].std()
-    found["alpha"] = one[known].std() / spread
-    found["beta"] = (one[known] - two[known]).mean() / spread
+    test = np.flatnonzero(known[part]) + part.start
+    spread = two[test].std()
+    found["alpha"] = one[test].std() / spread
+    found["beta"] = (one[test] - two[test]).mean() / spread
     return {name: float(value) for name, value in found.items()}
 
 
 def judged(predicted: np.ndarray, series: Series, split: Split) -> dict[str, Any]:
-    """Measures of the networks (S, N) one by one, of their mean, and of baselines."""
-    one_by_one = [measures(network, series, split) for network in predicted]
+    """Measures of the networks (S, N) one by one, of their mean, and of baselines.
+
+    All count the same days: those on which each of them has a value.
+    """
     others = {
         "mean of the LSTMs": predicted.mean(0),
         "SAC-SMA": series.sac_sma,
         "climatology": climatology(series, split.train),
         "persistence": persistence(series),
     }
+    everything = np.stack([series.observed, *predicted, *others.values()])
+    known = np.isfinite(everything).all(0)
+    one_by_one = [measures(network, series, split, known) for network in predicted]
     return {
         "LSTM": {name: [m[name] for m in one_by_one] for name in one_by_one[0]},
         "others": {
-            name: measures(values, series, split) for name, values in others.items()
+            name: measures(values, series, split, known)
+            for name, values in others.items()
         },
         "years": split._asdict(),
     }
@@ -138,7 +151,7 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     task = progress.add_task("streamflow", total=total, note="compiling")
 
     def advance(n: int, state: State) -> None:
-        value = np.median(np.asarray(state.curve)[:, n, 1])
+        value = np.median(np.asarray(state.curve)[:, n])
         progress.update(task, completed=n + 1, note=f"efficiency {value:.3f}")
 
     with jax.enable_x64(False):
@@ -146,16 +159,15 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     predicted = runoff(settings, series, jobs, state.best)
     shape = len(SPLITS), len(settings.seeds)
     predicted = predicted.reshape(*shape, -1)
-    curves = np.asarray(state.curve, float).reshape(*shape, -1, 2)
-    results: dict[str, Any] = {"splits": {}}
-    for (name, split), mine, curve in zip(
-        SPLITS.items(), predicted, curves, strict=True
-    ):
-        results["splits"][name] = judged(mine, series, split) | {
-            "curve": np.median(curve, 0).T.tolist(),
-            "update": ((curve[..., 1].argmax(1) + 1) * settings.every).tolist(),
-        }
-    return results | {
+    updates = (np.argmax(state.curve, 1) + 1).reshape(shape) * settings.every
+    splits = {
+        name: judged(mine, series, split) | {"update": chosen.tolist()}
+        for (name, split), mine, chosen in zip(
+            SPLITS.items(), predicted, updates, strict=True
+        )
+    }
+    return {
+        "splits": splits,
         "hydrograph": hydrograph(predicted[0], series, settings.hydrograph),
         "parameters": sum(a[0].size for a in jax.tree.leaves(state.network)),
         "tuning": json.loads(TUNING.read_text()),

@@ -18,7 +18,7 @@ from experiments._figure import (
     saved,
 )
 from experiments._registry import Row
-from experiments._results import spread, table
+from experiments._results import spread, table, wrapped
 from experiments.streamflow.series import SPLITS
 
 PUBLISHED = "published for this basin, other weather and years"
@@ -35,29 +35,34 @@ def _years(years: dict[str, list[int]], part: str) -> str:
     return "{}-{}".format(*years[part])
 
 
+def _has_apart(years: dict[str, list[int]]) -> bool:
+    """Whether some test years are validation years of another split."""
+    return years["apart"] != years["test"]
+
+
 def _of_split(name: str, split: dict[str, Any]) -> str:
     """Who predicted how well, with the water years above the numbers."""
     lstm, years = split["LSTM"], split["years"]
-    names = "train", "choose", "test", "apart", "alpha", "beta"
+    heads = {
+        "train": f"train, {_years(years, 'train')}",
+        "choose": f"validation, {_years(years, 'choose')}",
+        "test": f"**test, {_years(years, 'test')}**",
+        "apart": f"of these {_years(years, 'apart')}",
+        "alpha": "alpha",
+        "beta": "beta",
+    }
+    if not _has_apart(years):
+        del heads["apart"]
     rows = [
-        (f"LSTM, {len(lstm['test'])} seeds", *(spread(lstm[what]) for what in names))
+        (f"LSTM, {len(lstm['test'])} seeds", *(spread(lstm[what]) for what in heads))
     ]
     rows += [
-        (who, *(f"{split['others'][who][what]:z.3f}" for what in names))
+        (who, *(f"{split['others'][who][what]:z.3f}" for what in heads))
         for who in COLOURS
     ]
-    header = (
-        f"{name}",
-        f"train, {_years(years, 'train')}",
-        f"choose, {_years(years, 'choose')}",
-        f"**test, {_years(years, 'test')}**",
-        f"of these {_years(years, 'apart')}",
-        "alpha",
-        "beta",
-    )
     better = sum(v > split["others"]["SAC-SMA"]["test"] for v in lstm["test"])
     return (
-        table(header, rows)
+        table((name, *heads.values()), rows)
         + f"\n{better} of {len(lstm['test'])} LSTMs do better than SAC-SMA in the "
         f"test years. Updates chosen: {min(split['update'])} to "
         f"{max(split['update'])}.\n"
@@ -80,14 +85,20 @@ def tables(document: dict[str, Any]) -> str:
     results = document["results"]
     splits = "\n".join(_of_split(name, results["splits"][name]) for name in SPLITS)
     seeds = len(results["tuning"][0]["choose"])
+    measured = wrapped(
+        "Nash-Sutcliffe efficiency by water years, median and range over seeds. For "
+        "the test years also alpha, the standard deviation of the prediction over that "
+        "of the observations, and beta, the mean of the prediction less that of the "
+        "observations, in standard deviations of the observations."
+    )
+    tried = wrapped(
+        "All settings that were tried, by their efficiency in the validation years of "
+        f"the split forwards, with {seeds} seeds that the run does not use:"
+    )
     return (
-        "Nash-Sutcliffe efficiency by water years, median and range over seeds; in the "
-        "test years also alpha, the ratio of the standard deviations, and beta, the "
-        "difference of the means in standard deviations of what was observed.\n\n"
-        f"{splits}\nEach LSTM has {results['parameters']:,} parameters.\n\n"
-        f"All that was tried, by the efficiency in the years of choice of the split "
-        f"forwards, {seeds} seeds each, none of them a seed of the run:\n\n"
-        f"{_tuning(results['tuning'])}"
+        f"{measured}\n{splits}\n"
+        f"Each LSTM has {results['parameters']:,} parameters.\n\n"
+        f"{tried}\n{_tuning(results['tuning'])}"
     )
 
 
@@ -105,7 +116,7 @@ def compare(document: dict[str, Any]) -> list[Row]:
             Row(f"{span}: SAC-SMA", f"{others['SAC-SMA']['test']:.3f}", sac),
             Row(f"{span}: persistence", f"{others['persistence']['test']:.3f}", ""),
         ]
-        if split["years"]["apart"] != split["years"]["test"]:
+        if _has_apart(split["years"]):
             alone = f"of these {_years(split['years'], 'apart')}"
             model = f"SAC-SMA {others['SAC-SMA']['apart']:.3f}"
             found = f"{spread(split['LSTM']['apart'])}; {model}"

@@ -53,8 +53,8 @@ class State(NamedTuple):
         moments: the optimizer's.
         average: running average of the network's parameters.
         best: (M, Y, 366) run-off by the average, in standard deviations, at the update
-            with the highest efficiency in the years of choice.
-        curve: (M, stretches, 2) efficiency in the years of training and of choice.
+            with the highest efficiency in the validation years.
+        curve: (M, stretches) efficiency of the average in the validation years.
     """
 
     network: nets.Network
@@ -175,12 +175,12 @@ def stretch(
 
     steps = n * settings.every + jnp.arange(settings.every)
     carry, _ = jax.lax.scan(update, state[:3], (steps, drawn))
-    x, observed, *masks = cut(settings, job, starts, YEAR)
+    x, observed, _, choose = cut(settings, job, starts, YEAR)
     found = nets.predict(carry[2], job.rates.power, x, settings.warm_up)
-    values = [nets.efficiency(found, observed, mask & own) for mask in masks]
-    better = values[1] > state.curve[:, 1].max()
+    value = nets.efficiency(found, observed, choose & own)
+    better = value > state.curve.max()
     best = jnp.where(better, found, state.best)
-    return State(*carry, best, state.curve.at[n].set(jnp.stack(values)))
+    return State(*carry, best, state.curve.at[n].set(value))
 
 
 def stretches(settings: Any) -> int:
@@ -195,7 +195,7 @@ def start(settings: Any, jobs: list[Job], years: int) -> State:
     network = _seeds.stack([init(jax.random.key(int(job.seed))) for job in jobs])
     moments = jax.jit(jax.vmap(optimizer(settings).init))(network)
     best = np.zeros((len(jobs), years, YEAR), np.float32)
-    curve = np.full((len(jobs), stretches(settings), 2), -np.inf, np.float32)
+    curve = np.full((len(jobs), stretches(settings)), -np.inf, np.float32)
     return State(network, moments, network, best, curve)
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Tries settings on the years of choice: python -m experiments.streamflow.tune.
+"""Tries settings on the validation years: python -m experiments.streamflow.tune.
 
 What it finds stands in tuning.json; what stands there already is not tried again. The
 test years are not looked at, and the seeds are not those of the run.
@@ -67,13 +67,13 @@ def side_by_side(tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
     def advance(n: int, state: Any) -> None:
-        best = np.asarray(state.curve)[..., 1].max(1).reshape(-1, len(SEEDS))
+        best = np.asarray(state.curve).max(1).reshape(-1, len(SEEDS))
         print(n, np.round(np.median(best, 1), 3), flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
         parts = Parts(Path(folder), "streamflow", settings[0])
         state = train(settings[0], series, jobs, parts, advance)
-    curves = np.asarray(state.curve, float)[..., 1].reshape(len(tried), len(SEEDS), -1)
+    curves = np.asarray(state.curve, float).reshape(len(tried), len(SEEDS), -1)
     return [
         {
             "choose": curve.max(1).tolist(),
