@@ -54,11 +54,23 @@ class Layout(NamedTuple):
     all_biased: bool = True
 
 
-HALVES = tuple(-0.5 * k for k in range(1, 9))  # as Gers et al. 2000
+def reber(blocks: int, size: int) -> Layout:
+    """Another size of the published net for Reber strings.
+
+    Its output gates start at -0.5, -1, … as in Gers et al. 2000: steps of 1, as
+    published, would all but close those of the last of many blocks.
+    """
+    cells = blocks * size
+    units = cells + 2 * blocks
+    weights = units * (7 + units) + 2 * blocks + 7 * cells
+    biases = tuple(-0.5 * k for k in range(1, blocks + 1))
+    return Layout(7, 7, blocks, size, weights, 0.2, (), biases, False)
+
+
 LAYOUTS = {
     "reber 3x2": Layout(7, 7, 3, 2, 276, 0.2, (), (-1.0, -2.0, -3.0), False),
     "reber 4x1": Layout(7, 7, 4, 1, 264, 0.2, (), (-1.0, -2.0, -3.0, -4.0), False),
-    "reber 8x2": Layout(7, 7, 8, 2, 1376, 0.2, (), HALVES, False),
+    "reber 8x2": reber(8, 2),
     "adding": Layout(2, 1, 2, 2, 93, 0.1, (-3.0, -6.0)),
     "order": Layout(8, 4, 2, 2, 156, 0.1, (-2.0, -4.0)),
 }

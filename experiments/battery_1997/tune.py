@@ -15,22 +15,10 @@ from rich.progress import Progress
 from experiments._parts import Parts
 from experiments._results import rounded, to_json
 from experiments.battery_1997.cases import CASES, REBER_3X2, Case, task
-from experiments.battery_1997.nets import Layout
+from experiments.battery_1997.nets import reber
 from experiments.battery_1997.run import TUNING, Settings, Work, learned
 
 SEED = 100
-
-
-def blocks(count: int, size: int) -> Layout:
-    """The published layout of 3 blocks of 2 with another number and size of blocks."""
-    inputs, outputs = REBER_3X2.layout.inputs, REBER_3X2.layout.outputs
-    cells = count * size
-    units = cells + 2 * count
-    weights = units * (inputs + units) + 2 * count + cells * outputs
-    biases = tuple(-0.5 * k for k in range(1, count + 1))
-    return REBER_3X2.layout._replace(
-        blocks=count, size=size, weights=weights, output_bias=biases
-    )
 
 
 def attempts() -> Iterator[tuple[str, str, Case, int, int]]:
@@ -62,12 +50,12 @@ def attempts() -> Iterator[tuple[str, str, Case, int, int]]:
             "input gates start as output gates do": case._replace(
                 layout=case.layout._replace(input_bias=low)
             ),
-            "linear outputs": case._replace(linear=True, rate=0.1),
+            "linear outputs, rate 0.1": case._replace(linear=True, rate=0.1),
             "all legal symbols as the target": case._replace(all_legal=True),
         }
         sizes = (3, 3), (4, 2), (5, 2), (8, 1), (8, 2)
         changes |= {
-            f"{count} blocks of {size}": case._replace(layout=blocks(count, size))
+            f"{count} blocks of {size}": case._replace(layout=reber(count, size))
             for count, size in sizes
         }
         kind = "reber each step" if each_step else "reber 3x2"
