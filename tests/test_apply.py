@@ -68,7 +68,8 @@ def check(call: Call, implementation: Any, bound: float) -> None:
 
 
 BOUNDS: dict[Any, float] = {jnp.float64: FLOAT64, jnp.float32: FLOAT32}
-IN_FLOAT32 = [case for case in cases.CASES[::3] if "norm" not in case.option]
+# A norm may divide by a small deviation, and so magnifies what is rounded.
+IN_FLOAT32 = [c for c in cases.CASES[::3] if "norm" not in cases.OPTIONS[c.option]]
 
 
 @pytest.mark.no_cover

@@ -17,7 +17,7 @@ from tests.cases import Case, weighted
 from tests.compare import assert_close
 from tests.test_apply import check
 
-BOUNDED = [name for name in cases.OPTIONS if "norm" not in name]
+BOUNDED = [name for name, option in cases.OPTIONS.items() if "norm" not in option]
 
 
 @pytest.mark.no_cover

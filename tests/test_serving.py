@@ -34,9 +34,9 @@ def network(structure: str, option: str, dtype: Any) -> Any:
     return cases.jitter(1, params)
 
 
-def causal(dtype: Any) -> Any:
+def causal(option: str, dtype: Any) -> Any:
     """A stack with a layer that adds its input."""
-    stack = network("stack", "everything", dtype)
+    stack = network("stack", option, dtype)
     width = stack.layers[-1].w_h.shape[0]
     top = lstm_jax.init_cell(jax.random.key(2), width, width, dtype=dtype)
     return stack.replace(layers=(*stack.layers, Residual(cases.jitter(3, top))))
@@ -115,7 +115,8 @@ def served() -> dict[str, Served]:
     everywhere = "cpu", "cuda", "tpu"
     nested, concat = (network(n, "peephole", f32) for n in ("nested", "concat"))
     return {
-        "step": stream(causal(f32), STREAM, streams, platforms=everywhere),
+        "step": stream(causal("peephole", f32), STREAM, streams, platforms=everywhere),
+        "step_f64": stream(causal("everything", f64), FLOAT64),
         "step_bf16": stream(network("stack", "plain", bf16), 2**-7),
         "nested": sequence(nested, FLOAT32, SIZES),
         "bf16": sequence(network("concat", "plain", bf16), 2**-7),
