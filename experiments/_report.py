@@ -84,11 +84,11 @@ def html(text: str) -> str:
     from markdown_it import MarkdownIt
 
     def embed(found: re.Match[str]) -> str:
-        data = base64.b64encode((_registry.FOLDER / found[2]).read_bytes()).decode()
-        return f"![{found[1]}](data:image/png;base64,{data})"
+        data = base64.b64encode((_registry.FOLDER / found[1]).read_bytes()).decode()
+        return f'<img src="data:image/png;base64,{data}"'
 
-    body = MarkdownIt("commonmark", {"html": True}).enable("table")
-    return PAGE.format(title=TITLE, body=body.render(IMAGE.sub(embed, text)))
+    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    return PAGE.format(title=TITLE, body=re.sub('<img src="([^"]+)"', embed, body))
 
 
 def fill_readme(readme: str) -> str:
