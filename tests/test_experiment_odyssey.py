@@ -177,7 +177,8 @@ def test_nine_variants_are_compared(document: dict[str, Any]) -> None:
         rates = dict(
             zip(settings["variant"]["learning_rates"], one["rates_valid"], strict=True)
         )
-        assert rates[one["learning_rate"]] == min(rates.values()) == one["valid"][0]
+        middle = np.median(one["valid"])
+        assert rates[one["learning_rate"]] == min(rates.values()) == middle
     for one in results["regressions"]:
         assert min(settings["penalties"]) < one["penalty"] < max(settings["penalties"])
     less = showing.differences(document)
@@ -197,17 +198,16 @@ def test_what_the_readme_says_to_believe(document: dict[str, Any]) -> None:
     assert min(less["NP"]) <= 0  # costs nothing
     for name in ("NFG", "NOAF", "NOG"):
         assert min(less[name]) > max(0, *less["CIFG"]), name
+    middle = {name: np.median(values) for name, values in less.items()}
+    assert middle["NOG"] < min(middle["NFG"], middle["NOAF"])
     worst = max(variants, key=lambda name: np.median(variants[name]))
     assert worst == "FGR"
 
 
-def test_most_variants_picked_the_highest_learning_rate(
-    document: dict[str, Any],
-) -> None:
+def test_no_cell_picked_the_highest_learning_rate(document: dict[str, Any]) -> None:
     found, recipe = document["results"]["variants"], document["settings"]["variant"]
-    variants = [one for name, one in found.items() if name not in showing.BASELINES]
     highest = max(recipe["learning_rates"])
-    assert sum(one["learning_rate"] == highest for one in variants) > len(variants) / 2
+    assert all(one["learning_rate"] < highest for one in found.values())
     for name in ("NFG", "NOAF", "NOG", "FGR"):
         assert np.median(found[name]["epoch"]) == recipe["epochs"], name
     assert np.median(found["V"]["epoch"]) < recipe["epochs"]

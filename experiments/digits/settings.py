@@ -39,15 +39,13 @@ class Settings:
     """Digits in a minibatch, read in rows."""
     pixels_batch: int = 25
     """Digits in a minibatch, read in pixels."""
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2)
+    rates: tuple[float, ...] = (3e-3, 1e-2, 3e-2, 1e-1)
     """Highest steps of AdamW to choose from, for each network and for rows and pixels;
     the step rises over the first tenth and falls as a cosine."""
     validation: int = 400
     """Training digits that judge the rates, left out while these are tried."""
     search_seed: int = 1000
     """Of the networks with which rates are tried."""
-    search_part: int = 2
-    """Rates are tried for the epochs divided by this."""
     weight_decay: float = 1e-2
     """Of AdamW."""
     clip: float = 1.0

@@ -169,11 +169,6 @@ def train(
     return {"train_loss": losses, "held_out_accuracy": right}
 
 
-def shortened(plan: Plan) -> Plan:
-    """The plan by which rates are tried."""
-    return plan._replace(epochs=max(1, plan.epochs // plan.settings.search_part))
-
-
 def judged(digits: data.Digits, validation: int) -> data.Digits:
     """Training digits alone: the last of them stand for those that are held out."""
     rest = len(digits.y) - validation
@@ -194,7 +189,7 @@ def choose(
         return {"rate": rates[0], "validation_accuracy": []}
     seeds = [plan.settings.search_seed] * len(rates)
     digits = judged(digits, plan.settings.validation)
-    tried = train(shortened(plan), digits, seeds, rates, loop, advance)
+    tried = train(plan, digits, seeds, rates, loop, advance)
     accuracies = tried["held_out_accuracy"][:, -1].tolist()
     best = max(range(len(rates)), key=lambda n: (accuracies[n], -rates[n]))
     return {"rate": rates[best], "validation_accuracy": accuracies}

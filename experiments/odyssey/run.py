@@ -4,7 +4,6 @@
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ STACK = Recipe(
 VARIANT = Recipe(
     epochs=16,
     rows=6,
-    learning_rates=(6e-3, 1.5e-2, 4e-2),
+    learning_rates=(1.5e-2, 4e-2, 1e-1),
     input_dropout=0.1,
     output_dropout=0.2,
     weight_decay=1e-4,
@@ -68,7 +67,7 @@ class Settings:
     variant_units: int = 64
     """Units of each of them."""
     variant: Recipe = VARIANT
-    """How each of them is trained; the first seed picks the learning rate."""
+    """How each of them is trained; validation picks the learning rate."""
     frames: tuple[int, ...] = (1, 4)
     """Last frames that logistic regressions see."""
     penalties: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -98,37 +97,39 @@ def trained(
     stretch: int,
     told: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Networks of all seeds at the learning rate that the first seed picks.
+    """Networks of all seeds at the learning rate with the lowest validation loss.
 
-    Validation picks; the first seed's network at that rate is one of those given.
+    It is the median over the seeds, of each the loss of the best epoch.
     """
-    rates = trainer.recipe.learning_rates
-    first, *others = seeds
-    fit = partial(fitting.fit, trainer, parts=parts, stretch=stretch, told=told)
-    tried = fit([first] * len(rates), rates, name=f"{trainer.name} rates")
-    best = int(tried.valid.min(1).argmin())
-    same = [rates[best]] * len(others)
-    rest = fit(others, same, name=f"{trainer.name} seeds")
-    train, valid, chosen = jax.tree.map(
-        lambda one, more: np.concatenate([one[best : best + 1], more]),
-        (tried.train, tried.valid, tried.chosen),
-        (rest.train, rest.valid, rest.chosen),
+    rates, count = trainer.recipe.learning_rates, len(seeds)
+    tried = fitting.fit(
+        trainer,
+        [*seeds] * len(rates),
+        np.repeat(rates, count).tolist(),
+        parts,
+        str(trainer.name),
+        stretch=stretch,
+        told=told,
+    )
+    losses = np.median(tried.valid.min(1).reshape(-1, count), 1)
+    best = int(losses.argmin())
+    valid, chosen = jax.tree.map(
+        lambda a: a[best * count :][:count], (tried.valid, tried.chosen)
     )
     return {
         "curve": valid.tolist(),
         "epoch": (1 + valid.argmin(1)).tolist(),
         "learning_rate": rates[best],
         "parameters": trainer.parameters,
-        "rates_valid": tried.valid.min(1).tolist(),
+        "rates_valid": losses.tolist(),
         "test": np.asarray(trainer.test(chosen)).tolist(),
-        "train": train.tolist(),
         "valid": valid.min(1).tolist(),
     }
 
 
 def epochs(recipe: Recipe, seeds: int) -> int:
     """Of all networks of one kind."""
-    return (len(recipe.learning_rates) + seeds - 1) * recipe.epochs
+    return len(recipe.learning_rates) * seeds * recipe.epochs
 
 
 def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
