@@ -14,14 +14,15 @@ from lstm_jax import GateNorm, SplitNorm
 from lstm_jax.testing import reference, reference_step
 from tests import cases
 from tests.cases import Case, weighted
-from tests.compare import assert_close
-from tests.test_apply import check
+from tests.compare import FLOAT32, assert_close
+from tests.test_apply import NORMED, check, gradient, oracle, widened
 
 BOUNDED = [name for name, option in cases.OPTIONS.items() if "norm" not in option]
+SEEDS = 24  # one seed's largest error is chance: the mean of many is compared
 
 
 @pytest.mark.no_cover
-@pytest.mark.parametrize("option", [n for n in BOUNDED if n != "everything"])
+@pytest.mark.parametrize("option", BOUNDED)
 def test_float32(option: str) -> None:
     """Ten steps, among them the activations that are not bounded."""
     case = Case("concat", option, "all", "default", "three", "given")
@@ -43,7 +44,6 @@ def by_hand(params: Any, x: Any) -> Any:
 @pytest.mark.parametrize("norm", [SplitNorm, GateNorm(eps=1e-5)], ids=["split", "gate"])
 def test_layer_norm_in_float32(norm: Any) -> None:
     """At most twice the error of a scan written by hand, in values and gradients."""
-    seeds = 24  # one seed's largest error is chance: the mean of many is compared
 
     def draw(key: Any) -> Any:
         keys = jax.random.split(key, 3)
@@ -64,9 +64,9 @@ def test_layer_norm_in_float32(norm: Any) -> None:
             return weighted(y), y
 
         out = jax.jit(jax.vmap(jax.grad(loss, (0, 1), has_aux=True)))(params, x)
-        return [np.asarray(a, float).reshape(seeds, -1) for a in jax.tree.leaves(out)]
+        return [np.asarray(a, float).reshape(SEEDS, -1) for a in jax.tree.leaves(out)]
 
-    at = jax.vmap(draw)(jax.random.split(jax.random.key(0), seeds))
+    at = jax.vmap(draw)(jax.random.split(jax.random.key(0), SEEDS))
     exact = everything(by_hand, *at)
     narrow = jax.tree.map(lambda a: a.astype(jnp.float32), at)
     mine, theirs = (
@@ -80,6 +80,46 @@ def test_layer_norm_in_float32(norm: Any) -> None:
     )
     assert (theirs > 0).all()
     assert (mine <= 2 * theirs).all(), mine / theirs
+
+
+def errors(got: Any, exact: Any) -> list[float]:
+    """Of each array, max|difference| over max|exact|; 0 where that is 0."""
+    found = []
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(exact), strict=True):
+        a, b = np.asarray(a, float), np.asarray(b, float)
+        scale = np.abs(b).max(initial=0.0)
+        found.append(np.abs(a - b).max() / scale if scale else 0.0)
+    return found
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize(
+    "case", [c for c in NORMED if c.option == "everything"], ids=lambda case: case.id
+)
+def test_everything_in_float32(case: Case) -> None:
+    """At most twice the error of the plain scan, with norm and all else there is."""
+    implementation = cases.IMPLEMENTATIONS[case.implementation]
+    run = partial(lstm_jax.apply, implementation=implementation)
+    call = cases.draw(case, dtype=jnp.float32)
+    out = jax.jit(lambda p, x: run(p, x, call.state, **call.options))(
+        call.params, call.x
+    )
+    wide = widened(call)
+    values = {k: v for k, v in wide.options.items() if k != "truncate"}
+    value = reference(wide.params, wide.x, wide.state, **values)
+    assert_close(out, value, FLOAT32, "value ")
+    ours, mine, theirs = gradient(run), [], []
+    for seed in range(SEEDS):
+        call = cases.draw(case, seed=seed, dtype=jnp.float32)
+        exact = oracle(widened(call))
+        mine.append(errors(ours(call), exact))
+        theirs.append(errors(oracle(call), exact))
+    ratios = []
+    for one, other in zip(np.array(mine).T, np.array(theirs).T, strict=True):
+        rounded = (one > 0) & (other > 0)
+        if rounded.sum() >= SEEDS / 2:
+            ratios.append(np.exp(np.log(one[rounded] / other[rounded]).mean()))
+    assert len(ratios) > len(mine[0]) / 2 and max(ratios) <= 2, ratios
 
 
 @pytest.mark.no_cover
