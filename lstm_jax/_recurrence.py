@@ -41,6 +41,7 @@ from lstm_jax._cell import (
     slopes,
     zoneout,
 )
+from lstm_jax._compat import linear
 from lstm_jax._params import LSTMParams, LSTMState, SplitNorm
 from lstm_jax._scan import Body, Controls, blank, chunked, divisor, guarded, length
 from lstm_jax._types import evaluated, typed, zeros
@@ -250,12 +251,17 @@ def _plus(a: Any, b: Any) -> Any:
 @partial(recurrence.defjvp, symbolic_zeros=True)
 def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
     (driven,), (pushed,) = primals, tangents
-    cell, dcell = driven.cell, pushed.cell
     end, (y, saved) = _saving(course, driven)
-
     # None for the zeros: no symbolic one passes jax.checkpoint.
-    dgates = jax.tree.map(lambda t: t if _live(t) else None, gate_part(dcell))
-    dx = pushed.x if _live(pushed.x) else None
+    pushed = jax.tree.map(lambda t: t if _live(t) else None, pushed)
+    tangent = linear(partial(_tangent, course, driven, saved), pushed)
+    return (end, y), tangent
+
+
+def _tangent(course: Course, driven: Driven, saved: Saved, pushed: Any) -> Any:
+    """The tangents of the last state and of y; linear in `pushed`."""
+    cell, dcell = driven.cell, pushed.cell
+    dgates, dx = gate_part(dcell), pushed.x
     inputs = partial(project, product=sequence_matmul)
 
     def window(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
@@ -300,12 +306,11 @@ def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
 
     def dense(tangent: Any, primal: Any) -> Any:
         """Tangents of states as arrays: a scan carries no symbolic zero."""
-        return jax.tree.map(lambda t, p: t if _live(t) else zeros(p), tangent, primal)
+        return jax.tree.map(lambda p, t: zeros(p) if t is None else t, primal, tangent)
 
     dstart = dense(pushed.state, driven.state)
     dreset = dense(pushed.reset_state, driven.reset_state)
     xs = (driven.x, dx, saved, driven.stepped), driven.controls
     steps = tangent_window(driven)
     run = jax.checkpoint(window, prevent_cse=False)
-    dend, dy = chunked(run, dstart, xs, steps, course.reverse)
-    return (end, y), (dend, dy)
+    return chunked(run, dstart, xs, steps, course.reverse)

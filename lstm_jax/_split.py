@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec as P
 
+from lstm_jax import _compat
 from lstm_jax._cell import Noise
 from lstm_jax._implementations import Scan
 from lstm_jax._params import LSTMParams, LSTMState
@@ -36,7 +37,7 @@ class _Join:
 
     def __call__(self, h: jax.Array) -> jax.Array:
         if self.projected:
-            return lax.pcast(lax.psum(h, self.axis), self.axis, to="varying")
+            return _compat.vary(lax.psum(h, self.axis), self.axis)
         return lax.all_gather(h, self.axis, axis=h.ndim - 1, tiled=True)
 
 

@@ -14,13 +14,14 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from lstm_jax import _compat
+
 Tree = TypeVar("Tree")
 
 
 def _varying(a: Any) -> frozenset[Any]:
     """The manual mesh axes over which an array varies."""
-    manual = getattr(jax.typeof(a), "manual_axis_type", None)
-    return frozenset() if manual is None else frozenset(manual.varying)
+    return _compat.varying_axes(jax.typeof(a))
 
 
 def extended(a: Any) -> bool:
@@ -37,7 +38,7 @@ def evaluated(f: Callable[..., Any], *args: Any) -> Any:
     mesh = jax.sharding.get_abstract_mesh()
 
     def on_mesh(a: Any) -> Any:
-        if a.sharding is not None or getattr(a, "manual_axis_type", None) is None:
+        if a.sharding is not None or not _compat.has_manual_axes(a):
             return a
         return a.update(sharding=NamedSharding(mesh, P()))
 
@@ -56,7 +57,7 @@ def vary_alike(tree: Tree) -> Tree:
 
     def cast(a: Any) -> Any:
         missing = tuple(axes - _varying(a))
-        return lax.pcast(a, missing, to="varying") if missing else a
+        return _compat.vary(a, missing) if missing else a
 
     return jax.tree.map(cast, tree)
 

@@ -26,7 +26,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from lstm_jax import _checks
+from lstm_jax import _checks, _compat
 from lstm_jax._cell import result_dtype
 from lstm_jax._params import LSTMParams, each_layer
 from lstm_jax._split import SplitUnits
@@ -194,7 +194,7 @@ def data_parallel(
 
     def local(params: Any, batch: tuple[Any, ...]) -> Any:
         # A gradient with respect to what is not varying would be summed already.
-        params = jax.tree.map(lambda a: lax.pcast(a, axis, to="varying"), params)
+        params = jax.tree.map(lambda a: _compat.vary(a, axis), params)
         own = jnp.asarray(1 if weight is None else weight(*batch))
         params, batch = _only_if(own > 0, (params, batch))
         return jax.tree.map(partial(_mean, own, axis), fn(params, *batch))

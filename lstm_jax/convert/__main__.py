@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lstm_jax._compat import enable_x64
 from lstm_jax._params import Bidirectional, LSTMParams, Params, Residual, Reverse, Stack
 from lstm_jax._params import layers as all_layers
 from lstm_jax.convert import (
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     errors = (ValueError, TypeError, NotImplementedError, OSError, ImportError)
     try:
-        with jax.enable_x64(True):  # or double precision would not come through
+        with enable_x64(True):  # or double precision would not come through
             _convert(options)
     except errors as error:
         print(f"error: {error}", file=sys.stderr)

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lstm_jax._compat import enable_x64
+
 Step = Callable[[Any, Any, Any], tuple[Any, Any]]
 
 
@@ -211,7 +213,7 @@ def _widened(trial: _Trial) -> _Trial:
 
 def _slopes(trial: _Trial, derivative: Callable[..., Any]) -> None:
     """A derivative along random directions against central differences."""
-    with jax.enable_x64(True):
+    with enable_x64(True):
         wide = _widened(trial)
         flat, shape = jax.tree.flatten((wide.params, wide.state, wide.xs))
         live = [k for k, a in enumerate(flat) if _floating(a)]

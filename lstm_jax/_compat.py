@@ -1,0 +1,56 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""What older releases of JAX have under another name, or not at all.
+
+Each function asks for the feature, never for a version, and says until which release
+of JAX it is needed.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import lax
+
+
+def enable_x64(on: bool) -> Any:
+    """A context in which JAX has 64-bit types, or has not; until jax 0.8."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(on)
+    from jax.experimental import enable_x64
+
+    return enable_x64(on)
+
+
+def linear(f: Callable[[Any], Any], tangents: Any) -> Any:
+    """f(tangents), for an f that is linear and that JAX must be able to transpose.
+
+    Until jax 0.10.1 only the rule of `lax.scan` itself makes a scan that can be
+    transposed: the tangent of a linear f is f, with the scans of that rule.
+    """
+    zeros = jax.tree.map(lambda t: lax.full_like(t, 0), tangents)
+    return jax.jvp(f, (zeros,), (tangents,))[1]
+
+
+def varying_axes(kind: Any) -> frozenset[Any]:
+    """The manual mesh axes over which an array of a type varies.
+
+    Args:
+        kind: what `jax.typeof` gives, or a ShapeDtypeStruct that has such axes.
+    """
+    if hasattr(kind, "manual_axis_type"):
+        manual = kind.manual_axis_type
+        return frozenset() if manual is None else frozenset(manual.varying)
+    return getattr(kind, "vma", None) or frozenset()  # until jax 0.10.0
+
+
+def has_manual_axes(like: jax.ShapeDtypeStruct) -> bool:
+    """Whether a ShapeDtypeStruct says over which manual mesh axes it varies."""
+    name = "manual_axis_type" if hasattr(like, "manual_axis_type") else "vma"
+    return getattr(like, name, None) is not None
+
+
+def vary(a: jax.Array, axes: Any) -> jax.Array:
+    """An array that varies over manual mesh axes over which it has not varied yet."""
+    if hasattr(lax, "pcast"):
+        return lax.pcast(a, axes, to="varying")
+    return lax.pvary(a, axes)  # until jax 0.8
