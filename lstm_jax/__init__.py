@@ -1,36 +1,39 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """LSTMs in JAX: a pure step, unrolled by scan, differentiable any way JAX can."""
 
-from lstm_jax import initializers, sharding
-from lstm_jax._apply import Plan, activations, apply, explain, lstm_step
+from lstm_jax import _export_pytrees, initializers, sharding
+from lstm_jax._activation_functions import ActivationFn
+from lstm_jax._activations import activations
+from lstm_jax._apply import Plan, apply, explain
 from lstm_jax._config import check_config, config, from_config
-from lstm_jax._implementations import Cudnn, Loop, Scan
-from lstm_jax._init import init, init_cell, zero_state
-from lstm_jax._params import (
-    Activation,
-    Activations,
-    Bidirectional,
-    CellOptions,
-    GateNorm,
-    LSTMParams,
-    LSTMState,
-    Residual,
-    Reverse,
-    SplitNorm,
-    Stack,
-)
+from lstm_jax._init import init, init_cell
+from lstm_jax._norms import GateNorm, SplitNorm
+from lstm_jax._params import Bidirectional, Residual, Reverse, Stack
 from lstm_jax._regularize import Regularizer
+from lstm_jax._state import zero_state
+from lstm_jax._step import lstm_step
 from lstm_jax._unroll import unroll
+from lstm_jax.cells.base import Cell, DropMasks
+from lstm_jax.cells.lstm_params import LSTMParams, LSTMState, StepTrace
+from lstm_jax.cells.options import CellOptions
+from lstm_jax.implementations.base import Implementation
+from lstm_jax.implementations.cudnn import Cudnn
+from lstm_jax.implementations.loop import Loop
+from lstm_jax.implementations.scan import Scan
+
+_export_pytrees.register()
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Activation",
-    "Activations",
+    "ActivationFn",
     "Bidirectional",
+    "Cell",
     "CellOptions",
     "Cudnn",
+    "DropMasks",
     "GateNorm",
+    "Implementation",
     "LSTMParams",
     "LSTMState",
     "Loop",
@@ -41,6 +44,7 @@ __all__ = [
     "Scan",
     "SplitNorm",
     "Stack",
+    "StepTrace",
     "activations",
     "apply",
     "check_config",

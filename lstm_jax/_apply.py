@@ -1,270 +1,34 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""apply, activations, lstm_step and explain: structure around the recurrence."""
+"""apply and explain: a network over a sequence, and what runs it."""
 
 import dataclasses
-import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from lstm_jax import _checks
-from lstm_jax._cell import Noise, advance, cast, project, result_dtype, wide
-from lstm_jax._implementations import Cudnn, Implementation, Scan, default
-from lstm_jax._params import (
-    Activations,
-    Bidirectional,
-    LSTMParams,
-    LSTMState,
-    Params,
-    Residual,
-    Reverse,
-    Stack,
-    State,
-    each_layer,
-    layers,
-    mirror,
-)
-from lstm_jax._recurrence import Driven
-from lstm_jax._regularize import (
-    MEMBERS,
-    Regularizer,
-    drop_between,
-    drop_input,
-    drop_weights,
-    layer_noise,
-)
-from lstm_jax._scan import array, controls, guarded, select
-from lstm_jax._types import evaluated, typed, vary_alike, zeros
-
-# (layer, x, driven, reverse) -> what a layer gives: its output and its part of the tree
-Layer = Callable[[Driven, bool], tuple[jax.Array, Any]]
+from lstm_jax._dtypes import as_array, result_dtype
+from lstm_jax._inputs import Request, SequenceArgs
+from lstm_jax._params import Params, State
+from lstm_jax._regularize import Regularizer
+from lstm_jax._sequence import run_sequence, sequence_args
+from lstm_jax._state import as_given
+from lstm_jax.checks.messages import Layout, check_values
+from lstm_jax.checks.sequence import check_sequence
+from lstm_jax.implementations.base import Implementation, check_implementation
+from lstm_jax.implementations.choice import choose
 
 
-@dataclasses.dataclass(frozen=True)
-class _Run:
-    """What is the same for all layers of one call."""
-
-    layer: Layer
-    lengths: Any
-    resets: Any
-    truncate: int | None
-    regularizer: Regularizer | None
-
-
-def _merge(merge: str, forward: jax.Array, backward: jax.Array) -> jax.Array:
-    match merge:
-        case "concat":
-            return jnp.concatenate([forward, backward], -1)
-        case "sum":
-            return forward + backward
-        case "mul":
-            return forward * backward
-        case _:
-            return (forward + backward) / 2
-
-
-def _entering(cell: LSTMParams, x: jax.Array) -> LSTMState:
-    """The state as a step gives it: shapes, dtypes and mesh types."""
-
-    def step(x: jax.Array) -> LSTMState:
-        # A sum over time has the type of one step, even where there is none.
-        zx = project(cell, x.sum(0))
-        units = zx.shape[-1] // len(cell.options.gates)
-        h = jnp.zeros((*zx.shape[:-1], cell.w_h.shape[0]), cell.w_h.dtype)
-        c = jnp.zeros((*zx.shape[:-1], units), zx.dtype)
-        return advance(cell, zx, LSTMState(h, c))[0]
-
-    return evaluated(step, x)
-
-
-def _filled(like: LSTMState, given: Any) -> LSTMState:
-    """The state given, or zeros, with the types of `like`."""
-    if given is None:
-        return jax.tree.map(zeros, like)
-    return LSTMState(
-        *(typed(jnp.asarray(g, k.dtype), k) for g, k in zip(given, like, strict=True))
-    )
-
-
-def _cell(
-    run: _Run,
-    cell: LSTMParams,
-    x: jax.Array,
-    state: Any,
-    reset: Any,
-    reverse: bool,
-    key: Any,
-) -> tuple[jax.Array, Any]:
-    """One layer in one direction."""
-    like = _entering(cast(cell, x.dtype), x)
-    noise = Noise(), Noise()
-    if run.regularizer is not None:
-        noise = layer_noise(run.regularizer, cell, x.shape[0], like, key)
-        cell = drop_weights(run.regularizer, cell, key)
-    driven = Driven(
-        cell,
-        x,
-        *noise,
-        state=_filled(like, state),
-        reset_state=None if run.resets is None else _filled(like, reset),
-        controls=controls(x.shape[0], run.lengths, run.resets, run.truncate, reverse),
-    )
-    return run.layer(driven, reverse)
-
-
-def _part(tree: Any, k: int) -> Any:
-    return None if tree is None else tree[k]
-
-
-def _fold(key: Any, k: int) -> Any:
-    """The key of the k-th member of a structure."""
-    return None if key is None else jax.random.fold_in(key, MEMBERS + k)
-
-
-def _network(
-    run: _Run,
-    params: Params,
-    x: jax.Array,
-    state: Any,
-    reset: Any,
-    reverse: bool,
-    key: Any,
-) -> tuple[jax.Array, Any]:
-    """Runs any structure over (T, *B, I): the output, and a tree like the state."""
-    match params:
-        case LSTMParams():
-            return _cell(run, params, x, state, reset, reverse, key)
-        case Reverse(inner):
-            return _network(run, inner, x, state, reset, not reverse, key)
-        case Residual(inner):
-            y, out = _network(run, inner, x, state, reset, reverse, key)
-            return x + y, out
-        case Bidirectional(forward, backward, merge):
-            ys, outs = zip(
-                *(
-                    _network(
-                        run,
-                        part,
-                        x,
-                        _part(state, k),
-                        _part(reset, k),
-                        reverse != bool(k),
-                        _fold(key, k),
-                    )
-                    for k, part in enumerate((forward, backward))
-                ),
-                strict=True,
-            )
-            return _merge(merge, *ys), outs
-        case Stack(members):
-            each = []
-            for k, layer in enumerate(members):
-                own = _fold(key, k)
-                if k and run.regularizer is not None:
-                    x = drop_between(run.regularizer, x, own)
-                x, out = _network(
-                    run, layer, x, _part(state, k), _part(reset, k), reverse, own
-                )
-                each.append(out)
-            return x, tuple(each)
-    raise AssertionError("checked before")
-
-
-def _cast(params: Params, dtype: Any) -> Params:
-    """Every layer of a network, cast."""
-    return each_layer(partial(cast, dtype=dtype), params)
-
-
-def _mirrored(params: Params, state: State) -> State:
-    """A given state in this library's containers."""
-    if state is None:
-        return None
-    shape = mirror(params, lambda cell: LSTMState(0, 0))
-    return jax.tree.unflatten(jax.tree.structure(shape), jax.tree.leaves(state))
-
-
-def _as_given(state: State, given: State) -> State:
-    """A state in the containers and dtypes of the one that was given."""
-    if given is None:
-        return state
-    like, containers = jax.tree.flatten(given)
-    leaves = [
-        new.astype(jnp.asarray(old).dtype)
-        for new, old in zip(jax.tree.leaves(state), like, strict=True)
-    ]
-    return jax.tree.unflatten(containers, leaves)
-
-
-def _scan_order(x: Any, time_major: bool, trailing: int) -> jax.Array:
-    """Moves time to the front, from before `trailing` axes."""
-    return x if time_major else jnp.moveaxis(x, x.ndim - 1 - trailing, 0)
-
-
-def _given_order(x: jax.Array, time_major: bool) -> jax.Array:
-    return x if time_major else jnp.moveaxis(x, 0, -2)
-
-
-def _over_time(
-    runner: Layer | Cudnn,
+@partial(jax.jit, static_argnames="implementation")
+def _apply(
     params: Params,
     x: Any,
     state: Any,
-    *,
-    lengths: Any,
-    resets: Any,
-    reset_state: Any,
-    time_major: bool,
-    regularizer: Regularizer | None = None,
-    key: Any = None,
-    truncate: int | None = None,
+    args: SequenceArgs,
+    implementation: Implementation,
 ) -> tuple[jax.Array, Any]:
-    """What `apply` and `activations` share: dtypes, layout and padding."""
-    params, x, state, lengths, resets, reset_state, key = vary_alike(
-        (params, x, state, lengths, resets, reset_state, key)
-    )
-    dtype = result_dtype(params, x)
-    x = _scan_order(jnp.asarray(x, dtype), time_major, 1)
-    if resets is not None:
-        resets = _scan_order(resets, time_major, 0)
-    if lengths is not None:
-        valid = controls(x.shape[0], lengths, None, None, False).valid
-        x = select(valid, x, jnp.zeros_like(x))
-    if regularizer is not None:
-        x = drop_input(regularizer, x, key)
-    ready = _cast(params, wide(dtype))
-    if isinstance(runner, Cudnn):
-        y, out = runner.network(ready, x, state, lengths)
-    else:
-        run = _Run(runner, lengths, resets, truncate, regularizer)
-        y, out = _network(run, ready, x, state, reset_state, False, key)
-    return _given_order(y, time_major), out
-
-
-def _runner(implementation: Implementation) -> Layer | Cudnn:
-    """What runs the layers one by one, or all of them at once."""
-    if isinstance(implementation, Cudnn):
-        return implementation
-
-    def layer(driven: Driven, reverse: bool) -> tuple[jax.Array, LSTMState]:
-        state, y = implementation.layer(driven, reverse)
-        return y, state
-
-    return layer
-
-
-@partial(
-    jax.jit,
-    static_argnames=("time_major", "regularizer", "truncate", "implementation"),
-)
-def _apply(
-    params: Params, x: Any, state: Any, implementation: Implementation, **call: Any
-) -> tuple[jax.Array, Any]:
-    runner = _runner(implementation)
-    y, out = _over_time(runner, params, x, _mirrored(params, state), **call)
-    return y, _as_given(out, state)
+    y, out = run_sequence(implementation.network, params, x, state, args)
+    return y, as_given(out, state)
 
 
 def apply(
@@ -273,6 +37,7 @@ def apply(
     state: State = None,
     *,
     lengths: Any = None,
+    mask: Any = None,
     resets: Any = None,
     reset_state: State = None,
     time_major: bool = False,
@@ -283,7 +48,7 @@ def apply(
 ) -> tuple[jax.Array, State]:
     """Runs a network over a sequence.
 
-    For one layer, with everything optional left out::
+    For one LSTM layer, with everything optional left out::
 
         for t in range(T):
             i, f, g, o = gates(x[:, t] @ w_x + h @ w_h + b)
@@ -291,20 +56,24 @@ def apply(
             h = y[:, t] = o * tanh(c)
 
     Args:
-        params: `LSTMParams`, `Stack`, `Bidirectional`, `Reverse` or `Residual`.
+        params: `LSTMParams` or another `Cell`, `Stack`, `Bidirectional`, `Reverse` or
+            `Residual`.
         x: (*B, T, I) floating; zero, one or many batch axes.
         state: mirrors params, each leaf (*B, H) or what broadcasts to it over *B;
             zeros if None. The order is (h, c).
         lengths: (*B,) integers: steps from there on are padding, which influences
             nothing. Outside [0, T] they are an error where concrete, else clipped.
-        resets: (*B, T) booleans: True where a new sequence begins.
+        mask: (*B, T) booleans in place of lengths: False leaves a step out, wherever it
+            is. The state stays as it is, y is zero, reversal skips it.
+        resets: (*B, T) booleans: True where a new sequence begins. They act where the
+            mask is False too, but not beyond the length.
         reset_state: the state with which it begins; zeros if None.
-        time_major: x, y and resets have T in front: (T, *B, I).
+        time_major: x, y, mask and resets have T in front: (T, *B, I).
         regularizer: dropout and zoneout of this call.
-        key: a JAX random key for the regularizer.
+        key: a JAX random key for the regularizer; ignored without one.
         truncate: no gradient passes the state across t = k, 2k, 3k, …
-        implementation: `Scan(...)`, `Loop()`, `Cudnn(...)`, or None for what `explain`
-            says.
+        implementation: `Scan(...)`, `Loop()`, `Cudnn(...)` or another
+            `Implementation`; None for what `explain` says.
 
     Returns:
         y (*B, T, H), with P for H under a projection and twice as wide for directions
@@ -314,7 +83,8 @@ def apply(
     Raises:
         ValueError: shapes or values that disagree.
         TypeError: dtypes or kinds that disagree.
-        NotImplementedError: the implementation cannot run this.
+        NotImplementedError: the implementation cannot run this, or a cell has no part
+            that the regularizer acts on.
 
     Example:
         >>> import jax, lstm_jax
@@ -328,151 +98,22 @@ def apply(
         Hochreiter, Schmidhuber 1997, Long Short-Term Memory. Gers et al. 2000,
         Learning to Forget.
     """
-    x, lengths, resets = map(array, (x, lengths, resets))
-    given = dict(
-        lengths=lengths,
-        resets=resets,
+    x = as_array(x)
+    args = sequence_args(
+        lengths,
+        mask,
+        resets,
         reset_state=reset_state,
+        key=key,
         time_major=time_major,
         regularizer=regularizer,
-        key=key,
         truncate=truncate,
     )
-    _checks.sequence("apply", params, x, state, implementation_=implementation, **given)
-    given["reset_state"] = _mirrored(params, reset_state)
-    chosen, _ = _choose(implementation, params, x, time_major)
-    return _apply(params, x, state, implementation=chosen, **given)
-
-
-@partial(jax.jit, static_argnames=("time_major",))
-def _activations(params: Params, x: Any, state: Any, **call: Any) -> Any:
-    def layer(driven: Driven, reverse: bool) -> tuple[jax.Array, Activations]:
-        cell = cast(driven.cell, driven.x.dtype)
-
-        def step(state: LSTMState, x: jax.Array) -> tuple[LSTMState, Activations]:
-            state, _, inside = advance(cell, project(cell, x), state)
-            return state, Activations(*inside[:5], h=state.h)
-
-        body = guarded(step, driven.reset_state)
-        xs = driven.x, driven.controls
-        _, inside = Scan().iterate(body, driven.state, xs, reverse)
-        return inside.h, inside
-
-    _, out = _over_time(layer, params, x, _mirrored(params, state), **call)
-    return jax.tree.map(lambda a: _given_order(a, call["time_major"]), out)
-
-
-def activations(
-    params: Params,
-    x: Any,
-    state: State = None,
-    *,
-    lengths: Any = None,
-    resets: Any = None,
-    reset_state: State = None,
-    time_major: bool = False,
-) -> Any:
-    """The inside of every step: gates, candidate, cell state and output.
-
-    Args:
-        params: as for `apply`.
-        x: as for `apply`.
-        state: as for `apply`.
-        lengths: as for `apply`.
-        resets: as for `apply`.
-        reset_state: as for `apply`.
-        time_major: as for `apply`.
-
-    Returns:
-        A tree that mirrors params as the state does, with `Activations` for each
-        layer: i, f, g, o, c (*B, T, H) and h (*B, T, H or P), zero in the padding.
-
-    Raises:
-        ValueError: as `apply`.
-        TypeError: as `apply`.
-
-    Example:
-        >>> import jax, lstm_jax
-        >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5)
-        >>> inside = lstm_jax.activations(params, jax.numpy.ones((2, 7, 3)))
-        >>> bool(jax.numpy.all(inside.f > 0.5))  # the forget bias is 1
-        True
-    """
-    x, lengths, resets = map(array, (x, lengths, resets))
-    given = dict(
-        lengths=lengths, resets=resets, reset_state=reset_state, time_major=time_major
-    )
-    _checks.sequence("activations", params, x, state, **given)
-    given["reset_state"] = _mirrored(params, reset_state)
-    return _activations(params, x, state, **given)
-
-
-def _step(params: Params, state: Any, x: jax.Array) -> tuple[Any, jax.Array]:
-    match params:
-        case LSTMParams():
-            zx = project(params, x)
-            h, c = state
-            units = zx.shape[-1] // len(params.options.gates)
-            batch = zx.shape[:-1]
-            start = LSTMState(
-                jnp.broadcast_to(h.astype(x.dtype), (*batch, params.w_h.shape[0])),
-                jnp.broadcast_to(c.astype(zx.dtype), (*batch, units)),
-            )
-            new, _, _ = advance(params, zx, start)
-            return new, new.h
-        case Residual(inner):
-            new, y = _step(inner, state, x)
-            return new, x + y
-        case Stack(members):
-            states = []
-            for layer, own in zip(members, state, strict=True):
-                new, x = _step(layer, own, x)
-                states.append(new)
-            return tuple(states), x
-    raise AssertionError("checked before")
-
-
-def lstm_step(params: Params, state: State, x: Any) -> tuple[State, jax.Array]:
-    """One step of a network: the body of a `jax.lax.scan`.
-
-    The equations, for one layer::
-
-        i, f, g, o = σ(z_i), σ(z_f), tanh(z_g), σ(z_o)   z = x·w_x + h·w_h + b
-        c_t = f * c + i * g
-        h_t = o * tanh(c_t)
-
-    Args:
-        params: `LSTMParams`, or a `Stack` or `Residual` of such.
-        state: mirrors params: (h, c) with h (*B, H or P) and c (*B, H); broadcasts.
-        x: (*B, I) floating.
-
-    Returns:
-        The state after the step, in the containers and dtypes given, and y (*B, H or
-        P): the last layer's h.
-
-    Raises:
-        ValueError: shapes that disagree.
-        TypeError: dtypes or kinds that disagree.
-        NotImplementedError: params need the whole sequence (Reverse, Bidirectional).
-
-    Example:
-        >>> import functools, jax, lstm_jax
-        >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5)
-        >>> xs = jax.random.normal(jax.random.key(1), (7, 2, 3))  # (T, B, I)
-        >>> step = functools.partial(lstm_jax.lstm_step, params)
-        >>> state, ys = jax.lax.scan(step, lstm_jax.zero_state(params, (2,)), xs)
-        >>> ys.shape
-        (7, 2, 5)
-
-    References:
-        As `apply`.
-    """
-    x = array(x)
-    _checks.step("lstm_step", params, state, x)
-    dtype = result_dtype(params, x)
-    ready = _cast(params, dtype)
-    new, y = _step(ready, _mirrored(params, state), jnp.asarray(x, dtype))
-    return _as_given(new, state), y
+    check_values("apply", params=params, x=x, state=state, reset_state=reset_state)
+    plan = _plan("apply", params, x, state, args, implementation)
+    if regularizer is None:
+        args = args.replace(key=None)
+    return _apply(params, x, state, args, plan.implementation)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -503,22 +144,23 @@ class Plan:
         )
 
 
-def _outer(x: Any, time_major: bool) -> tuple[Any, tuple[Any, ...]]:
-    """T and *B."""
-    *outer, _ = x.shape
-    return (outer[0], tuple(outer[1:])) if time_major else (outer[-1], (*outer[:-1],))
-
-
-def _choose(
-    given: Implementation | None, params: Params, x: Any, time_major: bool
-) -> tuple[Implementation, str]:
-    """What is asked for; else what suits the sizes. Both keep the whole contract."""
-    if given is not None:
-        return given, "asked for"
-    steps, batch = _outer(x, time_major)
-    columns = max(layer.w_x.shape[1] for layer in layers(params))
-    itemsize = wide(result_dtype(params, x)).itemsize
-    return default(steps, math.prod(batch), columns, itemsize, jax.default_backend())
+def _plan(
+    call: str,
+    params: Params,
+    x: Any,
+    state: State,
+    args: SequenceArgs,
+    implementation: Implementation | None,
+) -> Plan:
+    """Checks a call, and says what runs it."""
+    axes: Layout = check_sequence(call, params, x, state, args)
+    if implementation is not None:
+        request = Request(axes.steps, params, x, axes.batch, args)
+        check_implementation(call, implementation, request)
+    platform = jax.default_backend()
+    chosen, reason = choose(implementation, params, x, axes, platform)
+    dtype = jax.dtypes.canonicalize_dtype(result_dtype(params, x))
+    return Plan(chosen, reason, *axes[:2], dtype, platform)
 
 
 def explain(
@@ -527,6 +169,7 @@ def explain(
     state: State = None,
     *,
     lengths: Any = None,
+    mask: Any = None,
     resets: Any = None,
     reset_state: State = None,
     time_major: bool = False,
@@ -542,6 +185,7 @@ def explain(
         x: as for `apply`; a ShapeDtypeStruct does.
         state: as for `apply`.
         lengths: as for `apply`.
+        mask: as for `apply`.
         resets: as for `apply`.
         reset_state: as for `apply`.
         time_major: as for `apply`.
@@ -565,22 +209,14 @@ def explain(
         >>> plan.implementation
         Scan(unroll=1, window=None, checkpoint=None)
     """
-    x, lengths, resets = map(array, (x, lengths, resets))
-    _checks.sequence(
-        "explain",
-        params,
-        x,
-        state,
-        lengths=lengths,
-        resets=resets,
+    args = sequence_args(
+        lengths,
+        mask,
+        resets,
         reset_state=reset_state,
+        key=key,
         time_major=time_major,
         regularizer=regularizer,
-        key=key,
         truncate=truncate,
-        implementation_=implementation,
     )
-    chosen, reason = _choose(implementation, params, x, time_major)
-    steps, batch = _outer(x, time_major)
-    dtype = jax.eval_shape(lambda *a: jnp.zeros((), result_dtype(*a)), params, x).dtype
-    return Plan(chosen, reason, steps, batch, dtype, jax.default_backend())
+    return _plan("explain", params, as_array(x), state, args, implementation)

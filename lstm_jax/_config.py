@@ -7,29 +7,31 @@ keep its options. Save `config(params)` beside the arrays, make the template wit
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from lstm_jax._params import (
-    Activation,
-    Bidirectional,
-    CellOptions,
-    GateNorm,
-    LSTMParams,
-    Params,
-    Residual,
-    Reverse,
-    SplitNorm,
-    Stack,
-)
+from lstm_jax._activation_functions import ActivationFn
+from lstm_jax._norms import GateNorm, SplitNorm
+from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack
+from lstm_jax.cells.base import Cell
+from lstm_jax.cells.fgr import FGRParams
+from lstm_jax.cells.gru import GRUParams
+from lstm_jax.cells.lstm1997 import LSTM1997Params
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
+from lstm_jax.cells.rnn import RNNParams
 
-_KINDS = {
+KINDS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         LSTMParams,
+        GRUParams,
+        RNNParams,
+        FGRParams,
+        LSTM1997Params,
         Stack,
         Bidirectional,
         Reverse,
@@ -37,19 +39,19 @@ _KINDS = {
         SplitNorm,
         GateNorm,
         CellOptions,
-        Activation,
+        ActivationFn,
     )
 }
 
 
-def _describe(value: Any) -> Any:
+def describe(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, tuple | list):
-        return [_describe(item) for item in value]
-    if type(value).__name__ in _KINDS:
+        return [describe(item) for item in value]
+    if isinstance(value, Cell) or type(value) in KINDS.values():
         fields = {
-            field.name: _describe(getattr(value, field.name))
+            field.name: describe(getattr(value, field.name))
             for field in dataclasses.fields(value)
         }
         return {"kind": type(value).__name__, **fields}
@@ -65,10 +67,12 @@ def config(params: Params) -> dict[str, Any]:
         params: parameters of any kind, of arrays or ShapeDtypeStructs.
 
     Returns:
-        A dict of dicts, lists, strings, numbers, booleans and None.
+        A dict of dicts, lists, strings, numbers, booleans and None. A class stands in
+        it by its name alone.
 
     Raises:
-        TypeError: something in params is neither of this library nor an array.
+        TypeError: something in params is neither of this library, nor a `Cell`, nor an
+            array, nor plain data.
 
     Example:
         >>> import jax, lstm_jax
@@ -76,22 +80,22 @@ def config(params: Params) -> dict[str, Any]:
         >>> lstm_jax.config(params)["w_x"]
         {'shape': [3, 20], 'dtype': 'float32'}
     """
-    described: dict[str, Any] = _describe(params)
+    described: dict[str, Any] = describe(params)
     return described
 
 
-def _build(path: str, value: Any) -> Any:
+def build(path: str, value: Any, kinds: dict[str, Any]) -> Any:
     if isinstance(value, list):
-        return tuple(_build(f"{path}[{k}]", item) for k, item in enumerate(value))
+        return tuple(build(f"{path}[{k}]", item, kinds) for k, item in enumerate(value))
     if not isinstance(value, dict):
         return value
     if set(value) == {"shape", "dtype"}:
         return jax.ShapeDtypeStruct(tuple(value["shape"]), jnp.dtype(value["dtype"]))
-    kind = _KINDS.get(value.get("kind", ""))
+    kind = kinds.get(value.get("kind", ""))
     if kind is None:
         raise ValueError(
-            f"from_config: {path}.kind must be one of {', '.join(_KINDS)}; got "
-            f"{value.get('kind')!r}."
+            f"from_config: {path}.kind must be one of {', '.join(kinds)}; got "
+            f"{value.get('kind')!r}. A class of your own goes into cells."
         )
     fields = {name: item for name, item in value.items() if name != "kind"}
     known = {field.name for field in dataclasses.fields(kind)}
@@ -100,16 +104,21 @@ def _build(path: str, value: Any) -> Any:
             f"from_config: {path} must have the fields {sorted(known)} of "
             f"{kind.__name__}; got {sorted(fields)}."
         )
-    return kind(**{name: _build(f"{path}.{name}", v) for name, v in fields.items()})
+    return kind(
+        **{name: build(f"{path}.{name}", v, kinds) for name, v in fields.items()}
+    )
 
 
-def from_config(config: dict[str, Any]) -> Any:
+def from_config(
+    config: dict[str, Any], *, cells: Mapping[str, type[Cell]] | None = None
+) -> Any:
     """The structure that `config` described, with ShapeDtypeStructs for arrays.
 
     It is the template that flax.serialization and Orbax fill.
 
     Args:
         config: what `config` gave, also after a way through JSON.
+        cells: classes of one's own by name. Nothing is imported by its name.
 
     Returns:
         Parameters whose leaves are `jax.ShapeDtypeStruct`.
@@ -124,7 +133,7 @@ def from_config(config: dict[str, Any]) -> Any:
         >>> template.layers[0].w_h.shape
         (5, 20)
     """
-    return _build("config", config)
+    return build("config", config, KINDS | dict(cells or {}))
 
 
 def _differences(path: str, one: Any, two: Any) -> Iterator[str]:

@@ -11,18 +11,11 @@ import jax
 import jax.numpy as jnp
 
 import lstm_jax
-from lstm_jax._cell import result_dtype
-from lstm_jax._params import (
-    GateNorm,
-    LSTMParams,
-    LSTMState,
-    Params,
-    SplitNorm,
-    State,
-    each_layer,
-)
+from lstm_jax._dtypes import as_array, result_dtype
+from lstm_jax._norms import GateNorm, SplitNorm
+from lstm_jax._params import Params, State, each_layer
 from lstm_jax._regularize import Regularizer
-from lstm_jax._scan import array
+from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
 
 # What a leaf may be called.
 LEAVES = {
@@ -108,6 +101,19 @@ def draw(
     return params_init(key, input_size)
 
 
+def init_one_cell(
+    key: Any,
+    input_size: Any,
+    hidden_size: Any,
+    *,
+    cell: Any = LSTMParams,
+    **fields: Any,
+) -> Params:
+    """Draws one layer by its class, or by the function that draws it."""
+    draw_cell = cell.init if isinstance(cell, type) else cell
+    return draw_cell(key, input_size, hidden_size, **fields)
+
+
 def learnable(params: Params) -> Any:
     """A state of zeros without batch axes, in the containers of the parameters."""
     return each_layer(lambda cell: lstm_jax.zero_state(cell), params)
@@ -122,7 +128,7 @@ def input_size(call: str, x: Any) -> Any:
 
 def _cast(params: Params, x: Any, dtype: Any) -> tuple[Params, Any]:
     """Both in the dtype of computation, where there is one."""
-    x = array(x)
+    x = as_array(x)
     if dtype is None or not jnp.issubdtype(x.dtype, jnp.floating):
         return params, x
     return jax.tree.map(lambda a: a.astype(dtype), params), x.astype(dtype)
@@ -188,6 +194,15 @@ def step(
     if state is None:
         state = lstm_jax.zero_state(params, x.shape[:-1], result_dtype(params, x))
     return lstm_jax.lstm_step(params, state, x)
+
+
+def one_of(lengths: Any, seq_lengths: Any) -> Any:
+    """The lengths of a call, by this library's name or by Flax's."""
+    if lengths is not None and seq_lengths is not None:
+        raise ValueError(
+            "LSTM: lengths and seq_lengths are two names of one argument; got both."
+        )
+    return lengths if seq_lengths is None else seq_lengths
 
 
 def first(given: Any, own: Any) -> Any:

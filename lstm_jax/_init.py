@@ -1,28 +1,19 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Parameters and states to start from."""
+"""init and init_cell: parameters to start from."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from lstm_jax import _checks
-from lstm_jax._cell import result_dtype, wide
-from lstm_jax._params import (
-    Bidirectional,
-    CellOptions,
-    GateNorm,
-    LSTMParams,
-    LSTMState,
-    Merge,
-    Norm,
-    Params,
-    SplitNorm,
-    Stack,
-    State,
-    mirror,
-)
+from lstm_jax._norms import GateNorm, Norm, SplitNorm
+from lstm_jax._params import Bidirectional, Merge, Stack
+from lstm_jax.cells.base import Cell
+from lstm_jax.cells.drawing import positive_size
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
+from lstm_jax.checks.params import MERGES, check_network
 from lstm_jax.initializers import (
     BiasInit,
     WeightInit,
@@ -30,42 +21,6 @@ from lstm_jax.initializers import (
     glorot_uniform,
     orthogonal,
 )
-
-
-def _norm(call: str, norm: Any, units: int, columns: int, dtype: Any) -> Norm | None:
-    """A norm with gains 1 and biases 0 from its class, or from one that has an eps."""
-    if norm is None:
-        return None
-    norm = norm() if isinstance(norm, type) else norm
-    match norm:
-        case SplitNorm():
-            return SplitNorm(
-                gain_x=jnp.ones(columns, dtype),
-                gain_h=jnp.ones(columns, dtype),
-                gain_c=jnp.ones(units, dtype),
-                bias_c=jnp.zeros(units, dtype),
-                eps=norm.eps,
-            )
-        case GateNorm():
-            return GateNorm(jnp.ones(columns, dtype), eps=norm.eps)
-    raise TypeError(
-        f"{call}: norm must be SplitNorm, GateNorm, one of these with an eps, or None; "
-        f"got {norm!r}."
-    )
-
-
-def _size(call: str, name: str, value: Any) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(f"{call}: {name} must be a positive integer; got {value!r}.")
-    return int(value)
-
-
-def _dtype(call: str, dtype: Any) -> jnp.dtype:
-    """A floating dtype as JAX has it; None for its default."""
-    dtype = jnp.dtype(jax.dtypes.canonicalize_dtype(float if dtype is None else dtype))
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"{call}: dtype must be floating; got {dtype}.")
-    return dtype
 
 
 def init_cell(
@@ -110,45 +65,25 @@ def init_cell(
         TypeError: dtype is not floating, or norm is of no known kind.
 
     Example:
+        >>> import jax
         >>> params = init_cell(jax.random.key(0), 3, 5)
         >>> params.w_x.shape, params.w_h.shape, params.b.shape
         ((3, 20), (5, 20), (20,))
     """
-    call = "init_cell"
-    dtype = _dtype(call, dtype)
-    inputs = _size(call, "input_size", input_size)
-    units = _size(call, "hidden_size", hidden_size)
-    width = units
-    if projection_size is not None:
-        width = _size(call, "projection_size", projection_size)
-    if not isinstance(options, CellOptions):
-        raise TypeError(f"{call}: options must be CellOptions; got {options!r}.")
-    gates = options.gates
-    columns = units * len(gates)
-    keys = jax.random.split(key, 2 * len(gates) + 2)
-
-    def blocks(init: WeightInit, rows: int, keys: jax.Array) -> jax.Array:
-        parts = [init(k, (rows, units), wide(dtype)) for k in keys]
-        return jnp.concatenate(parts, 1).astype(dtype)
-
-    projection = b = None
-    if projection_size is not None:
-        projection = kernel_init(keys[-1], (units, width), wide(dtype)).astype(dtype)
-    if use_bias:
-        b = bias_init(keys[-2], units, gates).astype(dtype)
-    params = LSTMParams(
-        w_x=blocks(kernel_init, inputs, keys[: len(gates)]),
-        w_h=blocks(recurrent_init, width, keys[len(gates) : -2]),
-        b=b,
-        peephole=jnp.zeros((len(gates.replace("g", "")), units), dtype)
-        if peephole
-        else None,
-        projection=projection,
-        norm=_norm(call, norm, units, columns, dtype),
+    return LSTMParams.init(
+        key,
+        input_size,
+        hidden_size,
+        projection_size=projection_size,
+        peephole=peephole,
+        norm=norm,
+        use_bias=use_bias,
         options=options,
+        kernel_init=kernel_init,
+        recurrent_init=recurrent_init,
+        bias_init=bias_init,
+        dtype=dtype,
     )
-    _checks.cell(call, params)
-    return params
 
 
 def init(
@@ -159,7 +94,16 @@ def init(
     num_layers: int | None = None,
     bidirectional: bool = False,
     merge: Merge = "concat",
-    **cell: Any,
+    cell: type[Cell] | Callable[..., Cell] = LSTMParams,
+    projection_size: int | None = None,
+    peephole: bool = False,
+    norm: Norm | type[SplitNorm] | type[GateNorm] | None = None,
+    use_bias: bool = True,
+    options: CellOptions = CellOptions(),
+    kernel_init: WeightInit = glorot_uniform(),
+    recurrent_init: WeightInit = orthogonal(),
+    bias_init: BiasInit = forget_bias(1.0),
+    dtype: Any = None,
 ) -> Stack:
     """Draws the parameters of a stack of layers.
 
@@ -170,7 +114,18 @@ def init(
         num_layers: number of layers, 1 if None; an error together with a sequence.
         bidirectional: each layer runs in both directions.
         merge: how the two directions become one output: "concat", "sum", "mul", "ave".
-        **cell: everything else that `init_cell` takes.
+        cell: a `Cell` class, whose `init` draws each layer, or a function of
+            (key, input_size, hidden_size), such as a `functools.partial` of one. It is
+            given those of the following that are not left at their defaults.
+        projection_size: this and the others as for `init_cell`.
+        peephole: as for `init_cell`.
+        norm: as for `init_cell`.
+        use_bias: as for `init_cell`.
+        options: as for `init_cell`.
+        kernel_init: as for `init_cell`.
+        recurrent_init: as for `init_cell`.
+        bias_init: as for `init_cell`.
+        dtype: as for `init_cell`.
 
     Returns:
         A `Stack`, also for one layer.
@@ -178,85 +133,64 @@ def init(
     Raises:
         ValueError: sizes that are not positive, num_layers beside a sequence, an
             unknown merge.
-        TypeError: as `init_cell`.
+        TypeError: as `init_cell`; something that `cell` does not take.
 
     Example:
+        >>> import jax
         >>> params = init(jax.random.key(0), 3, [5, 7], bidirectional=True)
         >>> [layer.forward.w_x.shape for layer in params.layers]
         [(3, 20), (10, 28)]
     """
-    if isinstance(hidden_size, Sequence):
-        if num_layers is not None:
-            raise ValueError(
-                "init: num_layers must be None where hidden_size is a sequence with "
-                f"one H a layer; got num_layers={num_layers}, "
-                f"hidden_size={hidden_size}."
-            )
-        sizes = list(hidden_size)
-        if not sizes:
-            raise ValueError("init: hidden_size must name one layer or more; got [].")
-    else:
-        count = 1 if num_layers is None else _size("init", "num_layers", num_layers)
-        sizes = [hidden_size] * count
-    if merge not in _checks.MERGES:
+    fields = _given(
+        projection_size=projection_size,
+        peephole=peephole,
+        norm=norm,
+        use_bias=use_bias,
+        options=options,
+        kernel_init=kernel_init,
+        recurrent_init=recurrent_init,
+        bias_init=bias_init,
+        dtype=dtype,
+    )
+    sizes = _sizes(hidden_size, num_layers)
+    if merge not in MERGES:
         raise ValueError(
-            f"init: merge must be one of {', '.join(_checks.MERGES)}; got {merge!r}."
+            f"init: merge must be one of {', '.join(MERGES)}; got {merge!r}."
         )
+    draw: Any = cell.init if isinstance(cell, type) else cell
     layers: list[Any] = []
     width = input_size
     for own, units in zip(jax.random.split(key, len(sizes)), sizes, strict=True):
         if bidirectional:
             one, two = jax.random.split(own)
             layer: Any = Bidirectional(
-                init_cell(one, width, units, **cell),
-                init_cell(two, width, units, **cell),
+                draw(one, width, units, **fields),
+                draw(two, width, units, **fields),
                 merge,
             )
         else:
-            layer = init_cell(own, width, units, **cell)
+            layer = draw(own, width, units, **fields)
         layers.append(layer)
-        width = _checks.network("init", layer, width)
+        width = check_network("init", layer, width)
     return Stack(tuple(layers))
 
 
-def zero_state(
-    params: Params, batch_shape: Sequence[int] = (), dtype: Any = None
-) -> State:
-    """The state of zeros that mirrors params.
+def _given(**fields: Any) -> dict[str, Any]:
+    """Those that are not the defaults of `init_cell`."""
+    defaults = inspect.signature(init_cell).parameters
+    return {k: v for k, v in fields.items() if v is not defaults[k].default}
 
-    On a mesh with explicit axes and inside `shard_map` a carry has a type of its own;
-    there, `apply(params, xs[:0], time_major=True)[1]` is a state of zeros with the type
-    that `lstm_step` gives.
 
-    Args:
-        params: parameters of any kind.
-        batch_shape: *B.
-        dtype: of h; None for the parameters' own. c is float32 where that has 16 bits.
-
-    Returns:
-        `LSTMState` for a layer, a tuple for Stack and Bidirectional, and so on.
-
-    Raises:
-        TypeError: params are of no known kind.
-
-    Example:
-        >>> state = zero_state(init(jax.random.key(0), 3, 5, num_layers=2), (7,))
-        >>> len(state), state[0].h.shape
-        (2, (7, 5))
-    """
-    dtype = result_dtype(params) if dtype is None else jnp.dtype(dtype)
-    if not isinstance(batch_shape, Sequence):
-        raise TypeError(
-            "zero_state: batch_shape must be a tuple of sizes, such as (4,); got "
-            f"{batch_shape!r}."
+def _sizes(hidden_size: Any, num_layers: Any) -> list[Any]:
+    """The H of every layer."""
+    if not isinstance(hidden_size, Sequence):
+        count = 1 if num_layers is None else num_layers
+        return [hidden_size] * positive_size("init", "num_layers", count)
+    if num_layers is not None:
+        raise ValueError(
+            "init: num_layers must be None where hidden_size is a sequence with "
+            f"one H a layer; got num_layers={num_layers}, hidden_size={hidden_size}."
         )
-    batch = tuple(batch_shape)
-
-    def zeros(cell: LSTMParams) -> LSTMState:
-        units = cell.w_x.shape[1] // len(cell.options.gates)
-        return LSTMState(
-            jnp.zeros((*batch, cell.w_h.shape[0]), dtype),
-            jnp.zeros((*batch, units), wide(dtype)),
-        )
-
-    return mirror(params, zeros)
+    if not hidden_size:
+        raise ValueError("init: hidden_size must name one layer or more; got [].")
+    return list(hidden_size)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 
 import lstm_jax
 from lstm_jax import _flax
-from lstm_jax._params import CellOptions, Params
+from lstm_jax._params import Params
+from lstm_jax.cells.options import CellOptions
 from lstm_jax.initializers import (
     BiasInit,
     WeightInit,
@@ -52,7 +53,7 @@ def _value(value: Any, key: Any) -> Any:
 _OF_INIT = {
     name: name
     for name in """hidden_size num_layers bidirectional merge projection_size peephole
-    norm use_bias options kernel_init recurrent_init bias_init""".split()
+    norm use_bias options kernel_init recurrent_init bias_init cell""".split()
 } | {"param_dtype": "dtype"}
 
 
@@ -61,6 +62,7 @@ class Module(nn.Module, kw_only=True):
 
     _init: ClassVar[Callable[..., Params]] = staticmethod(lstm_jax.init)
 
+    cell: Any = None
     projection_size: int | None = None
     peephole: bool = False
     norm: Any = None

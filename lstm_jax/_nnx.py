@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The parameters, states and keys of the nnx modules."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from lstm_jax import _flax
-from lstm_jax._params import Params, State
+from lstm_jax._params import Params
 
 
 def stored(tree: Any) -> Any:
@@ -23,11 +24,6 @@ def arrays(tree: Any) -> Any:
         tree,
         is_leaf=lambda a: isinstance(a, nnx.Variable),
     )
-
-
-def plain(state: State) -> State:
-    """A state in plain tuples: `nnx.tabulate` cannot show a NamedTuple."""
-    return tuple(map(plain, state)) if isinstance(state, tuple) else state
 
 
 class Module(nnx.Module):
@@ -58,6 +54,12 @@ class Module(nnx.Module):
     def params(self) -> Params:
         """The parameters as `lstm_jax.apply` takes them, of plain arrays."""
         return arrays(self.weights)
+
+
+def given(module: type, **fields: Any) -> dict[str, Any]:
+    """Those of a module's fields that are not its defaults."""
+    defaults = inspect.signature(module.__init__).parameters  # type: ignore[misc]
+    return {k: v for k, v in fields.items() if v is not defaults[k].default}
 
 
 def drawn(

@@ -2,8 +2,8 @@
 """The differentiable recurrence of one layer.
 
 Its tangent is a linear scan over (dh, dc), driven by dz = dzx + h_{t-1} dW_h with that
-product, and the projection's, taken for a window of many steps at once (see
-`tangent_window`). Transposed by JAX it becomes a reverse scan that gives dz, and the
+product, and the projection's, taken for a chunk of many steps at once (see
+`tangent_chunk`). Transposed by JAX it becomes a reverse scan that gives dz, and the
 program has one matrix product for dW_h.
 Because the rule is a `jax.custom_jvp` of plain JAX, forward mode, reverse mode and any
 mixture of them work. Only the matrix products are treated specially: JAX differentiates
@@ -22,49 +22,38 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
-from lstm_jax._cell import (
-    Join,
-    Noise,
-    advance,
-    along_slopes,
-    gate_part,
-    input_part,
+from lstm_jax._chunks import chunked, divisor, sequence_length
+from lstm_jax._compat import linear
+from lstm_jax._inputs import LayerInputs
+from lstm_jax._masks import Body, masked_step, tree_zeros
+from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
+from lstm_jax._norms import SplitNorm
+from lstm_jax._types import match_type, typed_eval_shape, zeros
+from lstm_jax.cells.lstm import (
+    GatherOutput,
+    cell_step,
+    gate_leaves,
+    identity,
+    input_leaves,
     is_standard,
-    matmul,
-    matmul_by_columns,
-    mix,
-    output,
     pointwise,
+    preactivation,
     project,
-    same,
-    sequence_matmul,
-    slopes,
+    project_output,
     zoneout,
 )
-from lstm_jax._compat import linear
-from lstm_jax._params import LSTMParams, LSTMState, SplitNorm
-from lstm_jax._scan import Body, Controls, blank, chunked, divisor, guarded, length
-from lstm_jax._types import evaluated, typed, zeros
+from lstm_jax.cells.lstm_fast import standard_jvp, standard_partials
+from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
+
+# (static, inputs) -> the last state, and (y, residuals); or only y without residuals
+Primal = Callable[["StaticArgs", LayerInputs], tuple[LSTMState, Any]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Course:
-    """How the scan runs: direction, what changes no value, and how outputs are joined.
-
-    All static: `join` compares by value, or the recurrence is traced anew.
-    """
-
-    reverse: bool = False
-    window: int | None = None
-    unroll: int = 1
-    join: Join = same
-
-
-class Saved(NamedTuple):
+class Residuals(NamedTuple):
     """What the tangent needs of every step.
 
     Attributes:
-        pre: the pre-activations, as `squash` gives them.
+        pre: the pre-activations, or of the standard cell its `tanh_columns`.
         h: the output that entered, after resets.
         c: the cell state that entered, after resets.
         m: the output before its projection; None without one.
@@ -76,145 +65,156 @@ class Saved(NamedTuple):
     m: jax.Array | None
 
 
-class Driven(NamedTuple):
-    """All that enters the recurrence.
+def _step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
+    """One step from its projected input; emits y, or y and its residuals."""
+    cell: Any = inputs.cell
 
-    Attributes:
-        cell: the layer; what runs the recurrence has `cast` it to the dtype of x.
-        x: (T, *B, I).
-        fixed: masks that are the same at all steps.
-        stepped: masks of every step, each with a leading T.
-        state: h (*B, H or P) and c (*B, H) that enter first.
-        reset_state: like `state`; None where there are no resets.
-        controls: of every step.
-    """
-
-    cell: LSTMParams
-    x: jax.Array
-    fixed: Noise
-    stepped: Noise
-    state: LSTMState
-    reset_state: LSTMState | None
-    controls: Controls
-
-
-def joined(fixed: Noise, stepped: Noise) -> Noise:
-    return Noise(*(s if f is None else f for f, s in zip(fixed, stepped, strict=True)))
-
-
-def _step(course: Course, driven: Driven, save: bool) -> Body:
-    """One step from its projected input; emits y, or y and what is saved of it."""
-    cell = driven.cell
-
-    def step(state: LSTMState, inputs: Any) -> tuple[LSTMState, Any]:
-        zx, stepped = inputs
-        noise = joined(driven.fixed, stepped)
-        new, pre, inside = advance(cell, zx, state, noise, course.join)
+    def step(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+        zx, stepped = xs
+        masks = inputs.drop_masks(stepped)
+        h, c, pre, inside = cell_step(cell, zx, *state, masks, static.gather)
         if not save:
-            return new, new.h
-        m = None if cell.projection is None else inside.m.astype(new.h.dtype)
-        return new, (new.h, Saved(pre, state.h, state.c, m))
+            return LSTMState(h, c), h
+        m = None if cell.projection is None else inside.m.astype(h.dtype)
+        return LSTMState(h, c), (h, Residuals(pre, *state, m))
 
-    return guarded(step, driven.reset_state)
+    return masked_step(step, inputs.reset_state)
 
 
-def _forward(course: Course, driven: Driven, save: bool) -> tuple[LSTMState, Any]:
+def _scan_primal(
+    static: "StaticArgs", inputs: LayerInputs, save: bool
+) -> tuple[LSTMState, Any]:
     """The scan itself."""
-    body = _step(course, driven, save)
+    body = _step(static, inputs, save)
+    cell: Any = inputs.cell
 
-    def window(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
-        (x, stepped), controls = xs
-        xs = (project(driven.cell, x), stepped), controls
-        return lax.scan(body, state, xs, reverse=course.reverse, unroll=course.unroll)
+    def chunk(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+        (x, stepped), masks = xs
+        xs = (project(cell, x), stepped), masks
+        return static.scan(body, state, xs)
 
-    xs = (driven.x, driven.stepped), driven.controls
-    return chunked(window, driven.state, xs, course.window, course.reverse)
+    xs = (inputs.x, inputs.stepped), inputs.step_masks
+    return chunked(chunk, inputs.state, xs, static.window, static.reverse)
+
+
+def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
+    """The last state and y."""
+    return _scan_primal(static, inputs, save=False)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _saving(course: Course, driven: Driven) -> tuple[LSTMState, Any]:
-    """`_forward` with save, in the memory of the projected input.
+def scan_with_residuals(
+    static: "StaticArgs", inputs: LayerInputs
+) -> tuple[LSTMState, Any]:
+    """The last state, and (y, residuals), in the memory of the projected input.
 
     Each step's pre-activations take the place of what they were made from: half the
     memory, and none that is fresh. To differentiate that would keep every version of
-    the buffer, so that the derivative is the one of `_forward`.
+    the buffer, so that the derivative is the one of the plain scan.
     """
-    steps = length(driven.x)
+    steps = sequence_length(inputs.x)
+    cell: Any = inputs.cell
     # A norm of both shares needs them apart, and a slice needs a step.
-    if isinstance(driven.cell.norm, SplitNorm) or (
-        isinstance(steps, int) and not steps
-    ):
-        return _forward(course, driven, save=True)
-    body = _step(course, driven, save=True)
+    if isinstance(cell.norm, SplitNorm) or (isinstance(steps, int) and not steps):
+        return _scan_primal(static, inputs, save=True)
+    body = _step(static, inputs, save=True)
 
-    def step(carry: Any, inputs: Any) -> tuple[Any, Any]:
+    def step(carry: Any, xs: Any) -> tuple[Any, Any]:
         state, buffer = carry
-        t, stepped, control = inputs
+        t, stepped, masks = xs
         zx = lax.dynamic_index_in_dim(buffer, t, keepdims=False)
-        state, (y, saved) = body(state, ((zx, stepped), control))
+        state, (y, saved) = body(state, ((zx, stepped), masks))
         buffer = lax.dynamic_update_index_in_dim(buffer, *saved.pre, t, 0)
         return (state, buffer), (y, saved._replace(pre=()))
 
-    zx = project(driven.cell, driven.x)
+    zx = project(cell, inputs.x)
     # What replaces it has the mesh type of the state too.
-    both = lambda zx, h: zx + matmul(h, driven.cell.w_h)[None]  # noqa: E731
-    like = evaluated(both, zx, driven.state.h)
-    zx = typed(zx, like)
-    xs = jnp.arange(steps), driven.stepped, driven.controls
-    (end, buffer), (y, saved) = lax.scan(
-        step, (driven.state, zx), xs, reverse=course.reverse, unroll=course.unroll
-    )
+    both = lambda zx, h: zx + matmul(h, cell.w_h)[None]  # noqa: E731
+    zx = match_type(zx, typed_eval_shape(both, zx, inputs.state.h))
+    xs = jnp.arange(steps), inputs.stepped, inputs.step_masks
+    (end, buffer), (y, saved) = static.scan(step, (inputs.state, zx), xs)
     return end, (y, saved._replace(pre=(buffer,)))
 
 
-@partial(_saving.defjvp, symbolic_zeros=True)
-def _(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    def run(driven: Driven) -> Any:
-        return _forward(course, driven, save=True)
+@partial(scan_with_residuals.defjvp, symbolic_zeros=True)
+def _(static: "StaticArgs", primals: Any, tangents: Any) -> tuple[Any, Any]:
+    def run(inputs: LayerInputs) -> Any:
+        return _scan_primal(static, inputs, save=True)
 
     out = run(*primals)
-    pushed = _push(run, primals, tangents)
-    return out, jax.tree.map(zeros, out) if pushed is None else pushed
+    tangent = jvp_of_nonzero(run, primals, tangents)
+    return out, jax.tree.map(zeros, out) if tangent is None else tangent
+
+
+@dataclasses.dataclass(frozen=True)
+class StaticArgs:
+    """How the recurrence runs; every field is compared by value, or it is traced anew.
+
+    An implementation with a kernel of its own passes `primal`, `with_residuals` and
+    `linear_scan`, and keeps the derivative rule, so that jvp, hessian and vmap work.
+
+    Attributes:
+        reverse: the last step is processed first.
+        window: steps whose input product is taken together.
+        unroll: steps in one iteration of the compiled loop.
+        gather: makes the output whole where a cell has a part of a layer's units.
+        primal: gives the last state and y.
+        with_residuals: gives the last state, and y with its `Residuals`.
+        linear_scan: `lax.scan`, for the tangent; JAX must be able to transpose it.
+    """
+
+    reverse: bool = False
+    window: int | None = None
+    unroll: int = 1
+    gather: GatherOutput = identity
+    primal: Primal = scan_primal
+    with_residuals: Primal = scan_with_residuals
+    linear_scan: Callable[..., Any] = lax.scan
+
+    def scan(self, body: Body, carry: Any, xs: Any) -> Any:
+        """`lax.scan` in this direction."""
+        return lax.scan(body, carry, xs, reverse=self.reverse, unroll=self.unroll)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def recurrence(course: Course, driven: Driven) -> tuple[LSTMState, jax.Array]:
+def recurrence(static: StaticArgs, inputs: LayerInputs) -> tuple[LSTMState, jax.Array]:
     """Runs one layer over a sequence.
 
     Args:
-        course: direction, window and unrolling.
-        driven: the arrays.
+        static: direction, chunks, unrolling, and what runs the loops.
+        inputs: the arrays, with the cell cast to the dtype of x.
 
     Returns:
         The state after the step that is processed last, and y (T, *B, H or P).
     """
-    return _forward(course, driven, save=False)
+    return static.primal(static, inputs)
 
 
-def tangent_window(driven: Driven) -> int | None:
+def tangent_chunk(inputs: LayerInputs) -> int | None:
     """Steps of which the tangent takes its products together; None for all.
 
-    About 2 H rows make a product with dW_h as fast as it gets, and what the window
-    needs stays in the cache. A divisor of T between that and twice as much, so that no
+    About 2 H rows make a product with dW_h as fast as it gets, and what the chunk needs
+    stays in the cache. A divisor of T between that and twice as much, so that no
     remainder needs a product of its own; all steps where there is none, and in 16 bits,
-    in which the sum of the windows would be rounded. Rows under `vmap` are not seen.
+    in which the sum of the chunks would be rounded. Rows under `vmap` are not seen.
     """
-    if driven.x.dtype.itemsize < 4:
+    if inputs.x.dtype.itemsize < 4:
         return None
-    steps, *batch = driven.x.shape[:-1]
+    steps, *batch = inputs.x.shape[:-1]
     if not all(isinstance(size, int) for size in (steps, *batch)):
         return None
     rows = max(1, math.prod(batch))
-    aim = max(4, 2 * driven.state.c.shape[-1] // rows)
+    aim = max(4, 2 * inputs.state.c.shape[-1] // rows)
     found = divisor(steps, aim)
     return found if found and 2 * found <= steps else None
 
 
-def _live(tangent: Any) -> bool:
+def is_nonzero(tangent: Any) -> bool:
+    """Whether a tangent is known not to be zero by its type."""
     return tangent is not None and not isinstance(tangent, SymbolicZero)
 
 
-def _push(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
+def jvp_of_nonzero(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
     """The tangent of f along the tangents that are not zero; None if all are."""
     flat, tree = jax.tree.flatten(primals)
     shapes: list[Any] = [jax.tree.structure(p) for p in primals]
@@ -226,18 +226,18 @@ def _push(f: Callable[..., Any], primals: Any, tangents: Any) -> Any:
             [None] * shape.num_leaves if given is None else shape.flatten_up_to(given)
         )
     ]
-    live = [k for k, t in enumerate(directions) if _live(t)]
-    if not live:
+    nonzero = [k for k, t in enumerate(directions) if is_nonzero(t)]
+    if not nonzero:
         return None
 
-    def along_live(*values: Any) -> Any:
+    def of_nonzero(*values: Any) -> Any:
         full = list(flat)
-        for k, value in zip(live, values, strict=True):
+        for k, value in zip(nonzero, values, strict=True):
             full[k] = value
         return f(*jax.tree.unflatten(tree, full))
 
     _, tangent = jax.jvp(
-        along_live, [flat[k] for k in live], [directions[k] for k in live]
+        of_nonzero, [flat[k] for k in nonzero], [directions[k] for k in nonzero]
     )
     return tangent
 
@@ -249,68 +249,74 @@ def _plus(a: Any, b: Any) -> Any:
 
 
 @partial(recurrence.defjvp, symbolic_zeros=True)
-def _rule(course: Course, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    (driven,), (pushed,) = primals, tangents
-    end, (y, saved) = _saving(course, driven)
+def _rule(static: StaticArgs, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (inputs,), (tangent,) = primals, tangents
+    end, (y, saved) = static.with_residuals(static, inputs)
     # None for the zeros: no symbolic one passes jax.checkpoint.
-    pushed = jax.tree.map(lambda t: t if _live(t) else None, pushed)
-    tangent = linear(partial(_tangent, course, driven, saved), pushed)
-    return (end, y), tangent
+    tangent = jax.tree.map(lambda t: t if is_nonzero(t) else None, tangent)
+    return (end, y), linear(partial(_tangent, static, inputs, saved), tangent)
 
 
-def _tangent(course: Course, driven: Driven, saved: Saved, pushed: Any) -> Any:
-    """The tangents of the last state and of y; linear in `pushed`."""
-    cell, dcell = driven.cell, pushed.cell
-    dgates, dx = gate_part(dcell), pushed.x
-    inputs = partial(project, product=sequence_matmul)
+def _tangent(
+    static: StaticArgs, inputs: LayerInputs, saved: Residuals, dinputs: Any
+) -> Any:
+    """The tangents of the last state and of y; linear in `dinputs`."""
+    cell: Any = inputs.cell
+    dcell, dx = dinputs.cell, dinputs.x
+    dgates = gate_leaves(dcell)
+    inputs_product = partial(project, product=sequence_matmul)
 
-    def window(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
-        (x, dx, saved, stepped), controls = xs
+    def chunk(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+        (x, dx, saved, stepped), masks = xs
         # The products of all steps at once, each only if its factor is differentiated.
-        dzx = _push(inputs, (input_part(cell), x), (input_part(dcell), dx))
-        da, dp = (
-            matmul_by_columns(a, dw) if _live(dw) else None
+        dzx = jvp_of_nonzero(
+            inputs_product, (input_leaves(cell), x), (input_leaves(dcell), dx)
+        )
+        dzh, dp = (
+            None if dw is None else matmul_by_columns(a, dw)
             for a, dw in ((saved.h, dcell.w_h), (saved.m, dcell.projection))
         )
-        dpre = mix(cell, dzx, da)
+        dpre = preactivation(cell, dzx, dzh)
         if is_standard(cell):
-            factor = stepped.g if driven.fixed.g is None else driven.fixed.g[None]
-            local: Any = slopes(saved.pre[0], saved.c, factor)
+            g_mask = stepped.g if inputs.fixed.g is None else inputs.fixed.g[None]
+            local: Any = standard_partials(saved.pre[0], saved.c, g_mask)
         else:
             local = saved.pre, saved.c
 
-        def step(dstate: LSTMState, inputs: Any) -> tuple[LSTMState, jax.Array]:
-            local, stepped, dpre, dp = inputs
-            noise = joined(driven.fixed, stepped)
-            da = mix(cell, None, matmul(dstate.h, cell.w_h))
-            dpre = tuple(_plus(a, b) for a, b in zip(dpre, da, strict=True))
+        def step(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+            local, stepped, dpre, dp = xs
+            masks = inputs.drop_masks(stepped)
+            dzh = preactivation(cell, None, matmul(dstate.h, cell.w_h))
+            dpre = tuple(_plus(a, b) for a, b in zip(dpre, dzh, strict=True))
             if is_standard(cell):
-                dm, dc = along_slopes(local, dpre[0], dstate.c)
+                dm, dc = standard_jvp(local, dpre[0], dstate.c)
             else:
-                dm, dc = tangent_of_pointwise(*local, noise.g, dgates, dpre, dstate.c)
-            dh = zoneout(noise.h, dstate.h, output(cell, dm, course.join, dp))
-            return LSTMState(dh, zoneout(noise.c, dstate.c, dc)), dh
+                dm, dc = pointwise_jvp(*local, masks.g, dgates, dpre, dstate.c)
+            dh = project_output(cell, dm, static.gather, dp)
+            dh = zoneout(masks.h, dstate.h, dh)
+            return LSTMState(dh, zoneout(masks.c, dstate.c, dc)), dh
 
-        body = guarded(step, dreset, at_cut=blank)
-        xs = (local, stepped, dpre, dp), controls
-        return lax.scan(body, dstate, xs, reverse=course.reverse, unroll=course.unroll)
+        body = masked_step(step, dreset, at_cut=tree_zeros)
+        xs = (local, stepped, dpre, dp), masks
+        return static.linear_scan(
+            body, dstate, xs, reverse=static.reverse, unroll=static.unroll
+        )
 
     # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
     @partial(jax.checkpoint, prevent_cse=False)
-    def tangent_of_pointwise(pre, c, factor, dgates, dpre, dc):  # type: ignore[no-untyped-def]
+    def pointwise_jvp(pre, c, g_mask, dgates, dpre, dc):  # type: ignore[no-untyped-def]
         def part(gates: LSTMParams, pre: Any, c: jax.Array) -> Any:
-            inside = pointwise(gates, pre, c, factor)
+            inside = pointwise(gates, pre, c, g_mask)
             return inside.m, inside.c
 
-        return _push(part, (gate_part(cell), pre, c), (dgates, dpre, dc))
+        return jvp_of_nonzero(part, (gate_leaves(cell), pre, c), (dgates, dpre, dc))
 
     def dense(tangent: Any, primal: Any) -> Any:
         """Tangents of states as arrays: a scan carries no symbolic zero."""
         return jax.tree.map(lambda p, t: zeros(p) if t is None else t, primal, tangent)
 
-    dstart = dense(pushed.state, driven.state)
-    dreset = dense(pushed.reset_state, driven.reset_state)
-    xs = (driven.x, dx, saved, driven.stepped), driven.controls
-    steps = tangent_window(driven)
-    run = jax.checkpoint(window, prevent_cse=False)
-    return chunked(run, dstart, xs, steps, course.reverse)
+    dstart = dense(dinputs.state, inputs.state)
+    dreset = dense(dinputs.reset_state, inputs.reset_state)
+    xs = (inputs.x, dx, saved, inputs.stepped), inputs.step_masks
+    run = jax.checkpoint(chunk, prevent_cse=False)
+    return chunked(run, dstart, xs, tangent_chunk(inputs), static.reverse)

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax._cell import Noise
-from lstm_jax._params import LSTMParams, LSTMState
-from lstm_jax._types import evaluated, typed
+from lstm_jax._types import match_type, typed_eval_shape
+from lstm_jax.cells.base import Cell, DropMasks
 
 # What a layer's key is folded with, so that its masks differ from one another.
-_INPUT, _BETWEEN, _CANDIDATE, _ZONEOUT_H, _ZONEOUT_C, _WEIGHT = range(6)
+_INPUT, _BETWEEN, _CANDIDATE, _ZONEOUT_H, _ZONEOUT_C, _WEIGHT, _OUTPUT = range(7)
+_ZONEOUTS = ("zoneout_h", "zoneout_c")
+LOCKABLE = ("dropout", "input_dropout", "output_dropout", "recurrent_dropout")
 MEMBERS = 16  # from here on, the keys of a structure's members
 
 
@@ -30,11 +31,13 @@ class Regularizer:
     Attributes:
         dropout: of what passes between consecutive members of a `Stack`.
         input_dropout: of x.
+        output_dropout: of y, behind the last layer.
         recurrent_dropout: of the candidate g, which loses no memory.
         zoneout_h: share of the units of h that keep their value, drawn at every step.
         zoneout_c: likewise of c; h is made from the c before zoneout.
         weight_drop: of the entries of w_h, one mask a call (DropConnect).
-        locked: one mask for all steps in the three dropouts, instead of one a step.
+        locked: one mask for all steps in the four dropouts, instead of one a step; or
+            the names of those for which it is so, as ("dropout", "input_dropout").
         deterministic: evaluation: nothing is dropped, zoneout acts by its expectation.
 
     Example:
@@ -50,12 +53,35 @@ class Regularizer:
 
     dropout: float = 0.0
     input_dropout: float = 0.0
+    output_dropout: float = 0.0
     recurrent_dropout: float = 0.0
     zoneout_h: float = 0.0
     zoneout_c: float = 0.0
     weight_drop: float = 0.0
-    locked: bool = True
+    locked: bool | tuple[str, ...] = True
     deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        """Makes a tuple of the names in `locked`, which is hashable."""
+        if not isinstance(self.locked, bool):
+            object.__setattr__(self, "locked", tuple(self.locked))
+
+    def rates(self) -> dict[str, float]:
+        """Each rate by its name."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name not in ("locked", "deterministic")
+        }
+
+    def acting(self) -> frozenset[str]:
+        """The names of those that do something."""
+        names = {name for name, rate in self.rates().items() if rate}
+        return frozenset(names & set(_ZONEOUTS) if self.deterministic else names)
+
+    def is_locked(self, name: str) -> bool:
+        """Whether a dropout has one mask for all steps."""
+        return self.locked if isinstance(self.locked, bool) else name in self.locked
 
     def inference(self) -> "Regularizer":
         """The same network at evaluation; it needs no key."""
@@ -95,12 +121,13 @@ def _scaled(mask: jax.Array, rate: float, dtype: Any) -> jax.Array:
 
 
 def _drop(
-    regularizer: Regularizer, x: jax.Array, rate: float, key: Any, kind: int
+    regularizer: Regularizer, x: jax.Array, name: str, key: Any, kind: int
 ) -> jax.Array:
     """Dropout of a sequence (T, *B, features)."""
+    rate = getattr(regularizer, name)
     if regularizer.deterministic or not rate:
         return x
-    steps = None if regularizer.locked else x.shape[0]
+    steps = None if regularizer.is_locked(name) else x.shape[0]
     mask = keep_mask(jax.random.fold_in(key, kind), 1.0 - rate, x.shape[1:], steps)
     mask = lax.expand_dims(mask, range(x.ndim - mask.ndim))
     return x * _scaled(mask, rate, x.dtype)
@@ -108,15 +135,20 @@ def _drop(
 
 def drop_input(regularizer: Regularizer, x: jax.Array, key: Any) -> jax.Array:
     """Dropout of what enters the network."""
-    return _drop(regularizer, x, regularizer.input_dropout, key, _INPUT)
+    return _drop(regularizer, x, "input_dropout", key, _INPUT)
 
 
 def drop_between(regularizer: Regularizer, x: jax.Array, key: Any) -> jax.Array:
     """Dropout of what passes from one member of a Stack to the next."""
-    return _drop(regularizer, x, regularizer.dropout, key, _BETWEEN)
+    return _drop(regularizer, x, "dropout", key, _BETWEEN)
 
 
-def drop_weights(regularizer: Regularizer, cell: LSTMParams, key: Any) -> LSTMParams:
+def drop_output(regularizer: Regularizer, y: jax.Array, key: Any) -> jax.Array:
+    """Dropout of what leaves the network."""
+    return _drop(regularizer, y, "output_dropout", key, _OUTPUT)
+
+
+def drop_weights(regularizer: Regularizer, cell: Any, key: Any) -> Any:
     """DropConnect on w_h."""
     rate = regularizer.weight_drop
     if regularizer.deterministic or not rate:
@@ -128,44 +160,48 @@ def drop_weights(regularizer: Regularizer, cell: LSTMParams, key: Any) -> LSTMPa
     return cell.replace(w_h=w_h)
 
 
-def layer_noise(
-    regularizer: Regularizer, cell: LSTMParams, steps: Any, like: LSTMState, key: Any
-) -> tuple[Noise, Noise]:
+def drop_masks(
+    regularizer: Regularizer, cell: Cell, steps: Any, state: Any, key: Any
+) -> tuple[DropMasks, DropMasks]:
     """The masks inside one layer: those of all steps alike, and those of each step.
 
     Args:
         regularizer: what to drop.
         cell: the layer.
         steps: T.
-        like: types of the layer's state, h (*B, H or P) and c (*B, H).
+        state: types of the layer's state, leaves (*B, ...).
         key: of this layer.
 
     Returns:
-        Masks (*B, H or P) of all steps, and masks (T, *B, H or P).
+        Masks (*B, features) of all steps, and masks (T, *B, features).
     """
     rate_g, rate_h, rate_c = (
         regularizer.recurrent_dropout,
         regularizer.zoneout_h,
         regularizer.zoneout_c,
     )
+    if not (rate_g or rate_h or rate_c):
+        return DropMasks(), DropMasks()
+    like = cell.mask_templates(state)
     if regularizer.deterministic:
         h = jnp.asarray(rate_h, like.h.dtype) if rate_h else None
         c = jnp.asarray(rate_c, like.c.dtype) if rate_c else None
-        return Noise(h=h, c=c), Noise()
+        return DropMasks(h=h, c=c), DropMasks()
 
     def mask(kind: int, keep: float, like: Any, every_step: bool) -> Any:
         """True with probability `keep`."""
         own = jax.random.fold_in(key, kind)
         if not every_step:
-            return typed(keep_mask(own, keep, like.shape), like)
-        full = evaluated(lambda a: jnp.broadcast_to(a, (steps, *a.shape)), like)
-        return typed(keep_mask(own, keep, like.shape, steps), full)
+            return match_type(keep_mask(own, keep, like.shape), like)
+        full = typed_eval_shape(lambda a: jnp.broadcast_to(a, (steps, *a.shape)), like)
+        return match_type(keep_mask(own, keep, like.shape, steps), full)
 
-    fixed = stepped = Noise()
+    fixed = stepped = DropMasks()
     if rate_g:
-        g = mask(_CANDIDATE, 1.0 - rate_g, like.c, not regularizer.locked)
-        own = Noise(g=_scaled(g, rate_g, like.c.dtype))
-        fixed, stepped = (own, stepped) if regularizer.locked else (fixed, own)
+        locked = regularizer.is_locked("recurrent_dropout")
+        g = mask(_CANDIDATE, 1.0 - rate_g, like.g, not locked)
+        own = DropMasks(g=_scaled(g, rate_g, like.g.dtype))
+        fixed, stepped = (own, stepped) if locked else (fixed, own)
     if rate_h:
         stepped = stepped._replace(h=mask(_ZONEOUT_H, rate_h, like.h, True))
     if rate_c:

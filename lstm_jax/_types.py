@@ -24,12 +24,12 @@ def _varying(a: Any) -> frozenset[Any]:
     return _compat.varying_axes(jax.typeof(a))
 
 
-def extended(a: Any) -> bool:
+def is_random_key(a: Any) -> bool:
     """Whether an array is of random keys, which have no zero and no sum."""
     return bool(jnp.issubdtype(jax.typeof(a).dtype, jax.dtypes.extended))
 
 
-def evaluated(f: Callable[..., Any], *args: Any) -> Any:
+def typed_eval_shape(f: Callable[..., Any], *args: Any) -> Any:
     """`jax.eval_shape`, of which the result is an argument for JAX in any mesh.
 
     In a `shard_map` over some axes of a mesh but not all, jax 0.10.2 says over which an
@@ -45,8 +45,8 @@ def evaluated(f: Callable[..., Any], *args: Any) -> Any:
     return jax.tree.map(on_mesh, jax.eval_shape(f, *args))
 
 
-def vary_alike(tree: Tree) -> Tree:
-    """Makes every array of a tree vary over the axes that any of them varies over.
+def match_manual_axes(tree: Tree) -> Tree:
+    """Makes every array of a tree vary over the mesh axes that any varies over.
 
     Doing it once, outside of all loops, leaves one sum over the mesh for each gradient
     instead of one a step. Outside of `shard_map` nothing changes.
@@ -67,10 +67,10 @@ def zeros(like: Any, dtype: Any = None) -> jax.Array:
     return lax.full_like(like, 0, dtype)
 
 
-def typed(value: Any, like: Any) -> jax.Array:
+def match_type(value: Any, like: Any) -> jax.Array:
     """`value` with the shape (by broadcasting) and mesh type of `like`."""
     value = jnp.broadcast_to(value, like.shape)
-    if extended(value):
+    if is_random_key(value):
         return value
     blank = zeros(like, value.dtype)
     kind = jax.typeof(blank)

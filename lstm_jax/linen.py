@@ -15,10 +15,10 @@ import jax.numpy as jnp
 
 import lstm_jax
 from lstm_jax import _flax
-from lstm_jax._implementations import Implementation
 from lstm_jax._linen import Module
 from lstm_jax._params import Merge, Params, State
 from lstm_jax._regularize import Regularizer
+from lstm_jax.implementations.base import Implementation
 
 __all__ = ["LSTM", "LSTMCell", "pack"]
 
@@ -76,6 +76,8 @@ class LSTM(Module):
         merge: how two directions become one: "concat", "sum", "mul", "ave".
         projection_size: P, or None for no projection.
         peephole: whether gates look at the cell state.
+        cell: a `lstm_jax.Cell` class or a function, as `lstm_jax.init` takes it; None
+            for `LSTMParams`.
         norm: `SplitNorm`, `GateNorm` (the class, or an instance for its eps), or None.
         use_bias: whether there are biases.
         options: `CellOptions`.
@@ -90,7 +92,7 @@ class LSTM(Module):
             P,) and so on, zero at first. Sequences begin with it at resets too.
         regularizer: `Regularizer`; its key is of the random stream "dropout".
         deterministic: evaluation, by `Regularizer.inference`; here or in the call.
-        time_major: x, y and resets have T in front.
+        time_major: x, y, mask and resets have T in front.
         truncate: no gradient passes the state across t = k, 2k, 3k, …
         implementation: `Scan(...)`, `Loop()`, `Cudnn(...)`, or None.
 
@@ -123,8 +125,10 @@ class LSTM(Module):
         state: State = None,
         *,
         lengths: Any = None,
+        mask: Any = None,
         resets: Any = None,
         reset_state: State = None,
+        seq_lengths: Any = None,
         time_major: bool | None = None,
         regularizer: Regularizer | None = None,
         key: Any = None,
@@ -138,9 +142,11 @@ class LSTM(Module):
             x: (*B, T, I) floating.
             state: as for `lstm_jax.apply`; the learned one, or zeros, if None.
             lengths: (*B,) integers.
+            mask: (*B, T) booleans in place of lengths.
             resets: (*B, T) booleans.
             reset_state: the learned state, or zeros, if None.
-            time_major: x, y and resets have T in front.
+            seq_lengths: what `nn.RNN` calls lengths.
+            time_major: x, y, mask and resets have T in front.
             regularizer: dropout and zoneout of this call.
             key: a random key in place of the stream "dropout".
             deterministic: evaluation; needed, here or as a field, with a regularizer.
@@ -162,7 +168,8 @@ class LSTM(Module):
             state,
             learned=learned,
             dtype=self.dtype,
-            lengths=lengths,
+            lengths=_flax.one_of(lengths, seq_lengths),
+            mask=mask,
             resets=resets,
             reset_state=reset_state,
             time_major=_flax.first(time_major, self.time_major),
@@ -219,7 +226,7 @@ class LSTMCell(Module, nn.RNNCellBase):
         As `lstm_jax.apply`.
     """
 
-    _init = staticmethod(lstm_jax.init_cell)
+    _init = staticmethod(_flax.init_one_cell)
 
     hidden_size: int | None = None
 

@@ -9,14 +9,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 import lstm_jax
 from lstm_jax import _flax, _nnx
-from lstm_jax._implementations import Implementation
 from lstm_jax._nnx import Module
-from lstm_jax._params import Params, State
+from lstm_jax._params import Merge, Params, State
 from lstm_jax._regularize import Regularizer
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
+from lstm_jax.implementations.base import Implementation
+from lstm_jax.initializers import (
+    BiasInit,
+    WeightInit,
+    forget_bias,
+    glorot_uniform,
+    orthogonal,
+)
 
 __all__ = ["LSTM", "LSTMCell"]
 
@@ -27,16 +37,14 @@ class LSTM(Module):
     It stands where `nnx.RNN(nnx.OptimizedLSTMCell(I, H, rngs=rngs))` stood, which gives
     y alone. In an `nnx.Sequential`, which would hand the state to the next module,
     `lambda y, state: y` goes behind it. `LSTM.from_params` makes one of any parameters.
-    A state that was not given comes in plain tuples (h, c), for `nnx.tabulate`.
 
     Args:
         input_size: I of the first layer.
         hidden_size: H of every layer, or a sequence with the H of each.
         rngs: draws the parameters from its stream "params"; with a regularizer, a fork
             of "dropout" is kept.
-        **fields: what `lstm_jax.linen.LSTM` has up to `param_dtype`: num_layers,
-            bidirectional, merge, projection_size, peephole, norm, use_bias, options,
-            kernel_init, recurrent_init, bias_init.
+        num_layers: this and the others up to `param_dtype` as `lstm_jax.linen.LSTM`
+            has them.
 
     Attributes:
         weights: the parameters, with an `nnx.Param` for each array.
@@ -45,8 +53,8 @@ class LSTM(Module):
         deterministic: evaluation, by `Regularizer.inference`; `model.eval()` and
             `model.train()` set it.
         rngs: the random stream of the regularizer, or None.
-        regularizer: this and the others as in `lstm_jax.linen.LSTM`: param_dtype,
-            params_init, dtype, learn_state, time_major, truncate, implementation.
+        regularizer: this and the others as in `lstm_jax.linen.LSTM`: params_init,
+            dtype, learn_state, time_major, truncate, implementation.
 
     Example:
         >>> import jax.numpy as jnp, lstm_jax.nnx
@@ -66,6 +74,19 @@ class LSTM(Module):
         hidden_size: int | Sequence[int] | None = None,
         *,
         rngs: nnx.Rngs | None,
+        num_layers: int | None = None,
+        bidirectional: bool = False,
+        merge: Merge = "concat",
+        cell: Any = LSTMParams,
+        projection_size: int | None = None,
+        peephole: bool = False,
+        norm: Any = None,
+        use_bias: bool = True,
+        options: CellOptions = CellOptions(),
+        kernel_init: WeightInit = glorot_uniform(),
+        recurrent_init: WeightInit = orthogonal(),
+        bias_init: BiasInit = forget_bias(1.0),
+        param_dtype: Any = jnp.float32,
         params_init: Callable[..., Params] | None = None,
         dtype: Any = None,
         learn_state: bool = False,
@@ -74,8 +95,23 @@ class LSTM(Module):
         time_major: bool = False,
         truncate: int | None = None,
         implementation: Implementation | None = None,
-        **fields: Any,
     ) -> None:
+        fields = _nnx.given(
+            type(self),
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            merge=merge,
+            cell=cell,
+            projection_size=projection_size,
+            peephole=peephole,
+            norm=norm,
+            use_bias=use_bias,
+            options=options,
+            kernel_init=kernel_init,
+            recurrent_init=recurrent_init,
+            bias_init=bias_init,
+            param_dtype=param_dtype,
+        )
         params = _nnx.drawn(
             lstm_jax.init, rngs, input_size, hidden_size, params_init, fields
         )
@@ -98,8 +134,10 @@ class LSTM(Module):
         state: State = None,
         *,
         lengths: Any = None,
+        mask: Any = None,
         resets: Any = None,
         reset_state: State = None,
+        seq_lengths: Any = None,
         time_major: bool | None = None,
         regularizer: Regularizer | None = None,
         key: Any = None,
@@ -114,9 +152,11 @@ class LSTM(Module):
             x: (*B, T, I) floating.
             state: as for `lstm_jax.apply`; the learned one, or zeros, if None.
             lengths: (*B,) integers.
+            mask: (*B, T) booleans in place of lengths.
             resets: (*B, T) booleans.
             reset_state: the learned state, or zeros, if None.
-            time_major: x, y and resets have T in front.
+            seq_lengths: what `nnx.RNN` calls lengths.
+            time_major: x, y, mask and resets have T in front.
             regularizer: dropout and zoneout of this call.
             key: a random key in place of any stream.
             rngs: a random stream, or streams with "dropout", in place of the kept one.
@@ -132,13 +172,14 @@ class LSTM(Module):
             TypeError: dtypes or kinds that disagree.
             NotImplementedError: the implementation cannot run this.
         """
-        y, out = _flax.run(
+        return _flax.run(
             self.params,
             x,
             state,
             learned=_nnx.arrays(self.start),
             dtype=self.dtype,
-            lengths=lengths,
+            lengths=_flax.one_of(lengths, seq_lengths),
+            mask=mask,
             resets=resets,
             reset_state=reset_state,
             time_major=_flax.first(time_major, self.time_major),
@@ -151,7 +192,6 @@ class LSTM(Module):
                 lambda: _nnx.key(_flax.first(rngs, self.rngs)),
             ),
         )
-        return y, _nnx.plain(out) if state is None else out
 
     def step(self, state: State, x: Any) -> tuple[State, jax.Array]:
         """One step with the same parameters.
@@ -169,8 +209,7 @@ class LSTM(Module):
             NotImplementedError: the network needs the whole sequence.
         """
         learned = _nnx.arrays(self.start)
-        new, y = _flax.step(self.params, state, x, learned, self.dtype)
-        return _nnx.plain(new) if state is None else new, y
+        return _flax.step(self.params, state, x, learned, self.dtype)
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view` calls.
@@ -194,7 +233,7 @@ class LSTMCell(Module, nnx.RNNCellBase):
         params_init: in place of hidden_size and fields, a function of (key, input_size)
             that gives parameters of any causal structure.
         dtype: what x and the parameters are cast to; None for the promoted one.
-        **fields: as for `LSTM`, but for num_layers, bidirectional and merge.
+        cell: this and the others up to `param_dtype` as for `LSTM`.
 
     Attributes:
         weights: the parameters, with an `nnx.Param` for each array.
@@ -218,13 +257,35 @@ class LSTMCell(Module, nnx.RNNCellBase):
         hidden_size: int | None = None,
         *,
         rngs: nnx.Rngs | None,
+        cell: Any = LSTMParams,
+        projection_size: int | None = None,
+        peephole: bool = False,
+        norm: Any = None,
+        use_bias: bool = True,
+        options: CellOptions = CellOptions(),
+        kernel_init: WeightInit = glorot_uniform(),
+        recurrent_init: WeightInit = orthogonal(),
+        bias_init: BiasInit = forget_bias(1.0),
+        param_dtype: Any = jnp.float32,
         params_init: Callable[..., Params] | None = None,
         dtype: Any = None,
-        **fields: Any,
     ) -> None:
+        fields = _nnx.given(
+            type(self),
+            cell=cell,
+            projection_size=projection_size,
+            peephole=peephole,
+            norm=norm,
+            use_bias=use_bias,
+            options=options,
+            kernel_init=kernel_init,
+            recurrent_init=recurrent_init,
+            bias_init=bias_init,
+            param_dtype=param_dtype,
+        )
         self.weights = _nnx.stored(
             _nnx.drawn(
-                lstm_jax.init_cell, rngs, input_size, hidden_size, params_init, fields
+                _flax.init_one_cell, rngs, input_size, hidden_size, params_init, fields
             )
         )
         self.dtype = dtype
@@ -246,8 +307,7 @@ class LSTMCell(Module, nnx.RNNCellBase):
             TypeError: dtypes or kinds that disagree.
             NotImplementedError: the parameters need the whole sequence.
         """
-        new, y = _flax.step(self.params, state, x, None, self.dtype)
-        return _nnx.plain(new) if state is None else new, y
+        return _flax.step(self.params, state, x, None, self.dtype)
 
     def initialize_carry(
         self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None
@@ -270,9 +330,7 @@ class LSTMCell(Module, nnx.RNNCellBase):
                 "initialize_carry: carry_init must be None; got "
                 f"{carry_init!r}. Pass nnx.RNN an initial_carry."
             )
-        return _nnx.plain(
-            lstm_jax.zero_state(self.params, input_shape[:-1], self.dtype)
-        )
+        return lstm_jax.zero_state(self.params, input_shape[:-1], self.dtype)
 
     @property
     def num_feature_axes(self) -> int:

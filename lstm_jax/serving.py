@@ -27,12 +27,13 @@ import jax.numpy as jnp
 from jax.export import Exported, symbolic_shape
 from jax.export import export as export_jitted
 
-from lstm_jax import _checks
-from lstm_jax._apply import apply, lstm_step
-from lstm_jax._cell import result_dtype
-from lstm_jax._implementations import Implementation
-from lstm_jax._init import zero_state
+from lstm_jax._apply import apply
+from lstm_jax._dtypes import result_dtype
 from lstm_jax._params import Params, State
+from lstm_jax._state import zero_state
+from lstm_jax._step import lstm_step
+from lstm_jax.checks.params import check_params
+from lstm_jax.implementations.base import Implementation
 
 __all__ = ["export", "export_sequence", "export_step", "plain", "save"]
 
@@ -152,7 +153,7 @@ def _export(call: str, function: Any, args: Any, platforms: Any) -> Exported:
 
 def _types(call: str, params: Any, dtype: Any, causal: bool) -> tuple[Any, ...]:
     """The types of x (b, t, I), of lengths (b,) and of the state, b and t symbolic."""
-    size, _ = _checks.parameters(call, params, causal)
+    size, _ = check_params(call, params, causal)
     dtype = result_dtype(params) if dtype is None else jnp.dtype(dtype)
     if not jnp.issubdtype(dtype, jnp.floating):
         raise TypeError(f"{call}: dtype must be floating; got {dtype}.")
@@ -213,6 +214,7 @@ def export_sequence(
     params: Params,
     *,
     dtype: Any = None,
+    mask: bool = False,
     platforms: Sequence[str] | None = None,
     implementation: Implementation | None = None,
 ) -> Exported:
@@ -228,6 +230,7 @@ def export_sequence(
     Args:
         params: parameters of any kind; part of the program.
         dtype: as for `export_step`.
+        mask: the program takes a mask (B, T) of booleans in place of lengths.
         platforms: as for `export`.
         implementation: as for `apply`; None for `Scan()`, as sizes have no numbers.
             `Scan(window=8)` is faster on a CPU where B and T are large.
@@ -249,12 +252,14 @@ def export_sequence(
         >>> program.call(x, lengths, state)[0].shape
         (2, 7, 5)
     """
-    specs = _types("export_sequence", params, dtype, causal=False)
+    x, lengths, state = _types("export_sequence", params, dtype, causal=False)
+    valid = jax.ShapeDtypeStruct(x.shape[:-1], bool) if mask else lengths
 
-    def sequence(x: Any, lengths: Any, state: State) -> tuple[Any, State]:
-        return apply(params, x, state, lengths=lengths, implementation=implementation)
+    def sequence(x: Any, valid: Any, state: State) -> tuple[Any, State]:
+        given = {"mask" if mask else "lengths": valid}
+        return apply(params, x, state, implementation=implementation, **given)
 
-    return _export("export_sequence", sequence, specs, platforms)
+    return _export("export_sequence", sequence, (x, valid, state), platforms)
 
 
 def save(path: str | os.PathLike[str], program: Exported) -> None:

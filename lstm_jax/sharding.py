@@ -26,10 +26,12 @@ from jax import lax
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from lstm_jax import _checks, _compat
-from lstm_jax._cell import result_dtype
-from lstm_jax._params import LSTMParams, each_layer
-from lstm_jax._split import SplitUnits
+from lstm_jax._compat import vary
+from lstm_jax._dtypes import result_dtype
+from lstm_jax._params import each_layer
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.checks.mesh import check_rows, check_same_batch
+from lstm_jax.implementations.split_units import SplitUnits
 
 __all__ = [
     "SplitUnits",
@@ -76,7 +78,7 @@ def shard_batch(tree: Tree, mesh: Any, axis: str = "data", batch_axis: Any = 0) 
         P('data',)
     """
     axes = jax.tree.broadcast(batch_axis, tree)
-    _checks.rows("shard_batch", tree, axes, axis, mesh, local=True)
+    check_rows("shard_batch", tree, axes, axis, mesh, local=True)
 
     def put(a: Any, k: int) -> jax.Array:
         sharding = NamedSharding(mesh, _row_spec(axis, k))
@@ -114,7 +116,7 @@ def pad_batch(
         ((8, 7, 3), [7, 7, 7, 7, 7, 0, 0, 0])
     """
     axes = jax.tree.broadcast(batch_axis, tree)
-    _checks.same_batch("pad_batch", tree, axes, lengths, number)
+    check_same_batch("pad_batch", tree, axes, lengths, number)
     extra = -lengths.shape[0] % number
 
     def pad(a: Any, k: int) -> Any:
@@ -194,7 +196,7 @@ def data_parallel(
 
     def local(params: Any, batch: tuple[Any, ...]) -> Any:
         # A gradient with respect to what is not varying would be summed already.
-        params = jax.tree.map(lambda a: _compat.vary(a, axis), params)
+        params = jax.tree.map(lambda a: vary(a, axis), params)
         own = jnp.asarray(1 if weight is None else weight(*batch))
         params, batch = _only_if(own > 0, (params, batch))
         return jax.tree.map(partial(_mean, own, axis), fn(params, *batch))
@@ -202,7 +204,7 @@ def data_parallel(
     @jax.jit
     def parallel(params: Any, *batch: Any) -> Any:
         axes = jax.tree.broadcast(batch_axis, batch)
-        _checks.rows("data_parallel", batch, axes, axis, mesh)
+        check_rows("data_parallel", batch, axes, axis, mesh)
         rows = jax.tree.map(lambda k: _row_spec(axis, k), axes)
         return jax.shard_map(
             local,

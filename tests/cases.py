@@ -13,7 +13,7 @@ import numpy as np
 
 import lstm_jax
 from lstm_jax import (
-    Activation,
+    ActivationFn,
     Bidirectional,
     CellOptions,
     GateNorm,
@@ -43,25 +43,25 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "no_forget_gate": _with(forget_gate=False, cell_clip=3.0),
     "activations_a": _with(
         gate_activation="hard_sigmoid",
-        candidate_activation=Activation("elu", 0.8),
+        candidate_activation=ActivationFn("elu", 0.8),
         output_activation="softsign",
     ),
     "coupled_activations_b": _with(
         coupled=True,
-        gate_activation=Activation("hard_sigmoid", 1 / 6, 0.5),
-        candidate_activation=Activation("leaky_relu", 0.1),
-        output_activation=Activation("affine", 0.8, 0.1),
+        gate_activation=ActivationFn("hard_sigmoid", 1 / 6, 0.5),
+        candidate_activation=ActivationFn("leaky_relu", 0.1),
+        output_activation=ActivationFn("affine", 0.8, 0.1),
     ),
     "activations_c": _with(
-        gate_activation=Activation("scaled_tanh", 0.6, 0.9),
+        gate_activation=ActivationFn("scaled_tanh", 0.6, 0.9),
         candidate_activation="relu",
         output_activation="softplus",
     ),
     "clips_activations_d": _with(
         clip=0.7,
         cell_clip=0.4,
-        candidate_activation=Activation("scaled_tanh", 1.7, 0.6),
-        output_activation=Activation("thresholded_relu", 0.05),
+        candidate_activation=ActivationFn("scaled_tanh", 1.7, 0.6),
+        output_activation=ActivationFn("thresholded_relu", 0.05),
     ),
     "everything": {
         "peephole": True,

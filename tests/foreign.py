@@ -10,7 +10,7 @@ import numpy as np
 
 import lstm_jax
 from lstm_jax import (
-    Activation,
+    ActivationFn,
     Bidirectional,
     CellOptions,
     GateNorm,
@@ -85,7 +85,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
     "coupled": _with(coupled=True),
     "absent": _with(output_gate=False),
     "activations": _with(
-        gate_activation=Activation("hard_sigmoid", 1 / 6, 0.5),
+        gate_activation=ActivationFn("hard_sigmoid", 1 / 6, 0.5),
         candidate_activation="softsign",
         output_activation="softsign",
     ),

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 import lstm_jax
-from lstm_jax import Activation, CellOptions
+from lstm_jax import ActivationFn, CellOptions
 from tests import cases
 from tests.compare import assert_same
 
@@ -100,7 +100,7 @@ DISAGREEING: dict[str, tuple[dict[str, Any], str]] = {
         "'sigmoid'",
     ),
     "alpha": (
-        {"options": CellOptions(gate_activation=Activation("sigmoid", 0.2))},
+        {"options": CellOptions(gate_activation=ActivationFn("sigmoid", 0.2))},
         "params.layers[0].options.gate_activation.alpha is 0.2, saved was None",
     ),
     "eps": (
@@ -194,7 +194,7 @@ def test_numbers_of_numpy_and_lists_of_layers_are_as_pythons() -> None:
             options=CellOptions(
                 clip=number(3),
                 cell_clip=number(2),
-                gate_activation=Activation("hard_sigmoid", number(0.25), number(0.5)),
+                gate_activation=ActivationFn("hard_sigmoid", number(0.25), number(0.5)),
             ),
         )
         for number in (float, np.float32)

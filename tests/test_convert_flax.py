@@ -15,7 +15,7 @@ from flax import nnx
 
 import lstm_jax
 from lstm_jax import (
-    Activation,
+    ActivationFn,
     Bidirectional,
     CellOptions,
     LSTMState,
@@ -301,11 +301,11 @@ def test_both_cells_of_linen_have_one_tree() -> None:
     "activation",
     [
         *("sigmoid", "tanh", "relu", "elu", "leaky_relu", "softplus", "softsign"),
-        Activation("affine"),
-        Activation("hard_sigmoid", 1 / 6, 0.5),
-        Activation("hard_sigmoid"),
-        Activation("elu", 0.7),
-        Activation("scaled_tanh", 1.7, 0.6),
+        ActivationFn("affine"),
+        ActivationFn("hard_sigmoid", 1 / 6, 0.5),
+        ActivationFn("hard_sigmoid"),
+        ActivationFn("elu", 0.7),
+        ActivationFn("scaled_tanh", 1.7, 0.6),
     ],
     ids=str,
 )
@@ -458,8 +458,8 @@ def test_another_module_is_an_error() -> None:
         with pytest.raises(ValueError, match=rf"^to_linen: module must .* {said}"):
             to_linen(params, module)
     elu = CellOptions(
-        candidate_activation=Activation("elu", 1.0),
-        output_activation=Activation("elu", 1.0),
+        candidate_activation=ActivationFn("elu", 1.0),
+        output_activation=ActivationFn("elu", 1.0),
     )
     assert to_linen(params.replace(options=elu), rnn(nn, activation_fn=nn.elu))
 

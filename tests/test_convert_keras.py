@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from lstm_jax import Activation, Bidirectional, CellOptions, LSTMParams, Reverse, Stack
+from lstm_jax import (
+    ActivationFn,
+    Bidirectional,
+    CellOptions,
+    LSTMParams,
+    Reverse,
+    Stack,
+)
 from lstm_jax.convert import from_keras, to_keras
 from lstm_jax.convert._systems import FEATURES, SYSTEMS
 from tests import foreign
@@ -58,9 +65,9 @@ WRITTEN: dict[str, Any] = {
     "relu": lambda: small(cell(options=options("relu", "tanh"))),
     "linear, softplus": lambda: small(cell(options=options("affine", "softplus"))),
     "softplus, elu": lambda: small(cell(options=options("softplus", "elu"))),
-    "elu of 0.3": lambda: cell(options=options("sigmoid", Activation("elu", 0.3))),
+    "elu of 0.3": lambda: cell(options=options("sigmoid", ActivationFn("elu", 0.3))),
     "leaky": lambda: both(merge="sum").replace(
-        forward=cell(options=options("sigmoid", Activation("leaky_relu", 0.2))),
+        forward=cell(options=options("sigmoid", ActivationFn("leaky_relu", 0.2))),
         backward=cell(1, options=options("sigmoid", "leaky_relu")),
     ),
     "stack": lambda: Stack((both(0), cell(2, 2 * H), cell(3, H))),
@@ -374,7 +381,7 @@ def test_what_keras_cannot_express_is_refused_with_all_reasons() -> None:
     several = cell(
         peephole=True,
         options=CellOptions(
-            Activation("hard_sigmoid", 0.2, 0.5), "relu", "tanh", clip=1.0
+            ActivationFn("hard_sigmoid", 0.2, 0.5), "relu", "tanh", clip=1.0
         ),
     )
     with pytest.raises(NotImplementedError) as error:
@@ -384,7 +391,7 @@ def test_what_keras_cannot_express_is_refused_with_all_reasons() -> None:
         "clip of pre-activations",
         "structures nested otherwise (in params.layers[1].inner)",
         "two activations of the candidate and the output: relu and tanh",
-        "activation Activation(name='hard_sigmoid', alpha=0.2, beta=0.5)",
+        "activation ActivationFn(name='hard_sigmoid', alpha=0.2, beta=0.5)",
     ):
         assert reason in str(error.value)
     uneven = Bidirectional(cell(), foreign.cell(1, hidden=H + 1))

@@ -19,7 +19,14 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from lstm_jax import Activation, Bidirectional, CellOptions, LSTMParams, Reverse, Stack
+from lstm_jax import (
+    ActivationFn,
+    Bidirectional,
+    CellOptions,
+    LSTMParams,
+    Reverse,
+    Stack,
+)
 from lstm_jax.convert import from_keras, from_keras_h5
 from tests import foreign, models
 from tests.compare import assert_same
@@ -245,7 +252,7 @@ def as_params(arrays: Mapping[str, Any], gates: Any = "sigmoid") -> LSTMParams:
     return LSTMParams(*kernels, arrays.get("bias"), options=CellOptions(gates))
 
 
-HARD2, HARD3 = (Activation("hard_sigmoid", slope, 0.5) for slope in (0.2, 1 / 6))
+HARD2, HARD3 = (ActivationFn("hard_sigmoid", slope, 0.5) for slope in (0.2, 1 / 6))
 
 
 def test_hard_sigmoid_is_that_of_the_version_that_wrote_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 import lstm_jax
 from lstm_jax import (
-    Activation,
+    ActivationFn,
     Bidirectional,
     CellOptions,
     LSTMParams,
@@ -364,14 +364,14 @@ def test_attributes_become_options_of_each_direction() -> None:
     params = from_onnx(model([node], tensors))["lstm"]
     assert isinstance(params, Bidirectional)
     assert params.forward.options == CellOptions(
-        Activation("hard_sigmoid", 0.3, 0.6),
+        ActivationFn("hard_sigmoid", 0.3, 0.6),
         "relu",
-        Activation("elu", 0.7),
+        ActivationFn("elu", 0.7),
         coupled=True,
         clip=0.8,
     )
     assert params.backward.options == CellOptions(
-        "sigmoid", Activation("leaky_relu", 0.1), "elu", coupled=True, clip=0.8
+        "sigmoid", ActivationFn("leaky_relu", 0.1), "elu", coupled=True, clip=0.8
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import lstm_jax
 from lstm_jax import (
-    Activation,
+    ActivationFn,
     Bidirectional,
     CellOptions,
     LSTMParams,
@@ -22,7 +22,7 @@ from lstm_jax import (
     Reverse,
     Stack,
 )
-from lstm_jax._params import mirror
+from lstm_jax._state import mirror
 from lstm_jax.convert import to_onnx
 from lstm_jax.convert._systems import FEATURES, SYSTEMS
 from lstm_jax.testing import reference
@@ -151,19 +151,19 @@ def test_inputs_left_out(lengths: bool, state: bool) -> None:
     )
 
 
-def _activation(rng: np.random.Generator, names: list[str]) -> Activation:
+def _activation(rng: np.random.Generator, names: list[str]) -> ActivationFn:
     name = str(rng.choice(names))
     if rng.random() < 0.3:
-        return Activation(name)
+        return ActivationFn(name)
     alpha, beta = rng.uniform(0.1, 0.9, 2)
     match name:
         case "affine" | "hard_sigmoid" | "scaled_tanh":
-            return Activation(name, alpha, beta)
+            return ActivationFn(name, alpha, beta)
         case "elu" | "leaky_relu":
-            return Activation(name, alpha)
+            return ActivationFn(name, alpha)
         case "thresholded_relu":
-            return Activation(name, 0.2 * alpha)
-    return Activation(name)
+            return ActivationFn(name, 0.2 * alpha)
+    return ActivationFn(name)
 
 
 NAMES = [

@@ -14,7 +14,7 @@ from matplotlib import pyplot
 
 import lstm_jax
 from lstm_jax import (
-    Activation,
+    ActivationFn,
     Bidirectional,
     CellOptions,
     LSTMParams,
@@ -208,7 +208,7 @@ def test_the_largest_exponents_are_those_of_the_slowest_units() -> None:
 
 def test_exponents_of_a_linear_map_are_its_eigenvalues() -> None:
     """With every gate absent, h_t = c_t = c_{t-1} + h_{t-1} W + x_t."""
-    identity = Activation("affine")
+    identity = ActivationFn("affine")
     options = CellOptions(
         candidate_activation=identity,
         output_activation=identity,

@@ -19,7 +19,8 @@ from jax.sharding import PartitionSpec as P
 
 import lstm_jax
 from lstm_jax import Loop, LSTMState, Regularizer, Scan
-from lstm_jax._implementations import SYMBOLIC_SEGMENT, default
+from lstm_jax.implementations.choice import default
+from lstm_jax.implementations.scan import SYMBOLIC_SEGMENT
 from tests import cases, jaxprs
 from tests.cases import Case, full_state, weighted
 from tests.compare import FLOAT32, FLOAT64, assert_close

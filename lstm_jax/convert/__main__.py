@@ -11,8 +11,9 @@ import jax
 import numpy as np
 
 from lstm_jax._compat import enable_x64
-from lstm_jax._params import Bidirectional, LSTMParams, Params, Residual, Reverse, Stack
+from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack
 from lstm_jax._params import layers as all_layers
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert import (
     from_keras_h5,
     from_onnx,

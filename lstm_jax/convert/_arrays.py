@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import _checks
-from lstm_jax._params import LSTMParams, Params
+from lstm_jax._params import Params
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.checks.params import check_params
 
 
 def host(call: str, name: str, value: Any) -> np.ndarray:
@@ -93,13 +94,13 @@ def on_device(call: str, tree: Any) -> Any:
 def finished(call: str, params: Any) -> Any:
     """Parameters of NumPy arrays as JAX's, unrounded and checked."""
     result = on_device(call, params)
-    _checks.parameters(call, result)
+    check_params(call, result)
     return result
 
 
 def on_host(call: str, params: Params) -> Any:
     """Parameters of JAX's arrays, checked, as NumPy's."""
-    _checks.parameters(call, params)
+    check_params(call, params)
     return jax.tree.map(np.asarray, params)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lstm_jax._cudnn import Cudnn
-from lstm_jax._cudnn_call import Sizes, rnn
 from lstm_jax._init import init
 from lstm_jax._params import Params, Stack, each_layer, layers
 from lstm_jax.convert._arrays import finished, host, on_device, on_host, reorder
 from lstm_jax.convert._systems import mixed, refuse
+from lstm_jax.implementations.cudnn import Cudnn
+from lstm_jax.implementations.cudnn_call import Sizes, rnn
 
 
 def from_cudnn(

@@ -5,7 +5,8 @@ from typing import Any
 
 import jax
 
-from lstm_jax._params import LSTMParams, Params, Stack
+from lstm_jax._params import Params, Stack
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import finished, host, on_device, on_host
 from lstm_jax.convert._systems import raise_reasons, refuse
 

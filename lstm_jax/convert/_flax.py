@@ -11,33 +11,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax._cell import activate, explicit
-from lstm_jax._params import (
-    Activation,
-    Bidirectional,
-    CellOptions,
-    LSTMParams,
-    Merge,
-    Params,
-    Reverse,
-    Stack,
-    layers,
-)
+from lstm_jax._activation_functions import ActivationFn, activate, explicit
+from lstm_jax._params import Bidirectional, Merge, Params, Reverse, Stack, layers
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
 from lstm_jax.convert._arrays import bias, named
 
 # The first function of an activation is the one that is written.
-FUNCTIONS: tuple[tuple[Activation, Callable[..., Any]], ...] = (
-    (Activation("sigmoid"), jax.nn.sigmoid),
-    (Activation("sigmoid"), jax.lax.logistic),
-    (Activation("tanh"), jnp.tanh),
-    (Activation("tanh"), jax.lax.tanh),
-    (Activation("hard_sigmoid", 1 / 6, 0.5), jax.nn.hard_sigmoid),
-    (Activation("relu"), jax.nn.relu),
-    (Activation("elu"), jax.nn.elu),
-    (Activation("leaky_relu"), jax.nn.leaky_relu),
-    (Activation("softplus"), jax.nn.softplus),
-    (Activation("softsign"), jax.nn.soft_sign),
-    (Activation("affine"), jax.nn.identity),
+FUNCTIONS: tuple[tuple[ActivationFn, Callable[..., Any]], ...] = (
+    (ActivationFn("sigmoid"), jax.nn.sigmoid),
+    (ActivationFn("sigmoid"), jax.lax.logistic),
+    (ActivationFn("tanh"), jnp.tanh),
+    (ActivationFn("tanh"), jax.lax.tanh),
+    (ActivationFn("hard_sigmoid", 1 / 6, 0.5), jax.nn.hard_sigmoid),
+    (ActivationFn("relu"), jax.nn.relu),
+    (ActivationFn("elu"), jax.nn.elu),
+    (ActivationFn("leaky_relu"), jax.nn.leaky_relu),
+    (ActivationFn("softplus"), jax.nn.softplus),
+    (ActivationFn("softsign"), jax.nn.soft_sign),
+    (ActivationFn("affine"), jax.nn.identity),
 )
 
 
@@ -54,14 +46,14 @@ MERGES: dict[Merge, Callable[..., Any]] = {
 }
 
 
-def activation(function: Any) -> Activation | None:
+def activation(function: Any) -> ActivationFn | None:
     """What a function is, if it is JAX's or `function` made it."""
     if isinstance(function, functools.partial) and function.func is activate:
         return function.args[0]
     return next((known for known, f in FUNCTIONS if f is function), None)
 
 
-def function(wanted: Activation) -> Callable[..., Any]:
+def function(wanted: ActivationFn) -> Callable[..., Any]:
     """The function that a Flax cell takes."""
     same = (f for known, f in FUNCTIONS if explicit(known) == explicit(wanted))
     known = next(same, None)

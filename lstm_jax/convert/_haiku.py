@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_jax._params import LSTMParams, Params, Stack
+from lstm_jax._params import Params, Stack
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import bias, finished, named, on_device, on_host, reorder
 from lstm_jax.convert._systems import members, raise_reasons, refuse
 

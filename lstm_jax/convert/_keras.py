@@ -3,7 +3,8 @@
 
 from typing import Any
 
-from lstm_jax._params import Bidirectional, LSTMParams, Params, Reverse, Stack
+from lstm_jax._params import Bidirectional, Params, Reverse, Stack
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import finished, host
 from lstm_jax.convert._keras_config import cell_options, reverse, single
 from lstm_jax.convert._systems import raise_reasons

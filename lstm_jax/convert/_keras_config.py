@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from lstm_jax._params import Activation, CellOptions, LSTMParams, Reverse, Stack
+from lstm_jax._activation_functions import ActivationFn
+from lstm_jax._params import Reverse, Stack
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
 
 SAME = ("elu", "relu", "sigmoid", "softplus", "softsign", "tanh")
 HARD_SIGMOID = {2: 0.2, 3: 1 / 6}  # the slope, by the major version
@@ -18,7 +21,7 @@ OTHERS = re.compile(r"ConvLSTM\dD(Cell)?")
 
 def activation(
     spec: Any, major: int | None, where: str, reasons: list[str]
-) -> Activation:
+) -> ActivationFn:
     """The function that a configuration names; a reason is added if it is none of ours.
 
     Args:
@@ -28,28 +31,28 @@ def activation(
         reasons: of refusal, collected.
     """
     if spec is None or spec == "linear":
-        return Activation("affine", 1.0, 0.0)
+        return ActivationFn("affine", 1.0, 0.0)
     if isinstance(spec, str) and spec in SAME:
-        return Activation(spec)
+        return ActivationFn(spec)
     if spec == "hard_sigmoid" and major is not None:
-        return Activation("hard_sigmoid", HARD_SIGMOID[major], 0.5)
+        return ActivationFn("hard_sigmoid", HARD_SIGMOID[major], 0.5)
     if spec == "hard_sigmoid":
         spec = (
             "hard_sigmoid, which Keras 2 and 3 compute differently and nothing says "
             "which wrote it"
         )
     if spec == "leaky_relu" and major == 3:
-        return Activation("leaky_relu", 0.2)
+        return ActivationFn("leaky_relu", 0.2)
     if isinstance(spec, Mapping):
         options, name = spec.get("config"), spec.get("class_name")
         if name == "LeakyReLU" and isinstance(options, Mapping):
             slope = options.get("negative_slope", options.get("alpha", 0.3))
-            return Activation("leaky_relu", float(slope))
+            return ActivationFn("leaky_relu", float(slope))
         if name == "ELU" and isinstance(options, Mapping):
-            return Activation("elu", float(options.get("alpha", 1.0)))
+            return ActivationFn("elu", float(options.get("alpha", 1.0)))
         spec = options if isinstance(options, str) else name
     reasons.append(f"activation {spec} (in {where})")
-    return Activation("tanh")
+    return ActivationFn("tanh")
 
 
 def cell_options(

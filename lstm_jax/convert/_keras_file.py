@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_jax._params import Bidirectional, LSTMParams, Params
+from lstm_jax._params import Bidirectional, Params
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import finished
 from lstm_jax.convert._files import Refused, check_zip, member, reading
 from lstm_jax.convert._hdf5 import Hdf5

@@ -6,15 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._cell import explicit, result_dtype
-from lstm_jax._params import (
-    Bidirectional,
-    LSTMParams,
-    Params,
-    Reverse,
-    Stack,
-    layers,
-)
+from lstm_jax._activation_functions import explicit
+from lstm_jax._dtypes import result_dtype
+from lstm_jax._params import Bidirectional, Params, Reverse, Stack, layers
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import on_device, on_host
 from lstm_jax.convert._keras_config import activation
 from lstm_jax.convert._systems import members, refuse

@@ -9,15 +9,9 @@ from typing import Any
 import flax.core
 import flax.traverse_util
 
-from lstm_jax._cell import explicit
-from lstm_jax._params import (
-    Bidirectional,
-    LSTMParams,
-    Params,
-    Reverse,
-    Stack,
-    each_layer,
-)
+from lstm_jax._activation_functions import explicit
+from lstm_jax._params import Bidirectional, Params, Reverse, Stack, each_layer
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import finished, on_device, on_host
 from lstm_jax.convert._flax import split, split_kernels, structure, two_activations
 from lstm_jax.convert._systems import FEATURES, raise_reasons, refuse, used

@@ -5,13 +5,8 @@ from typing import Any
 
 import flax.traverse_util
 
-from lstm_jax._params import (
-    Bidirectional,
-    LSTMParams,
-    Params,
-    Reverse,
-    each_layer,
-)
+from lstm_jax._params import Bidirectional, Params, Reverse, each_layer
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import bias, finished, named, on_device, on_host
 from lstm_jax.convert._flax import (
     MERGES,

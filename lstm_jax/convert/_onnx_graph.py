@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._params import Activation, LSTMParams, Params
+from lstm_jax._activation_functions import ActivationFn
+from lstm_jax._params import Params
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import bias, reorder
 from lstm_jax.convert._onnx import ACTIVATIONS, ORDER, PEEPHOLES
 
@@ -166,7 +168,7 @@ def attributes(cells: Sequence[LSTMParams], reverse: bool) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _numbers(activations: Sequence[Activation], field: str) -> list[float]:
+def _numbers(activations: Sequence[ActivationFn], field: str) -> list[float]:
     """Alphas or betas of those that take one; the operator counts no others."""
     found = []
     for activation in activations:

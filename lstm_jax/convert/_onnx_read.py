@@ -8,14 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._params import (
-    Activation,
-    Bidirectional,
-    CellOptions,
-    LSTMParams,
-    Params,
-    Reverse,
-)
+from lstm_jax._activation_functions import ActivationFn
+from lstm_jax._params import Bidirectional, Params, Reverse
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
 from lstm_jax.convert._arrays import finished, reorder
 from lstm_jax.convert._files import is_path, reading
 from lstm_jax.convert._onnx import ACTIVATIONS, ORDER, PEEPHOLES
@@ -200,7 +196,7 @@ def _value(attribute: Any) -> Any:
 
 def _activations(
     call: str, what: str, directions: int, attributes: dict[str, Any]
-) -> list[Activation]:
+) -> list[ActivationFn]:
     """Gate, candidate and output activation of each direction, in one list."""
     names = attributes.get("activations") or ["Sigmoid", "Tanh", "Tanh"] * directions
     if len(names) != 3 * directions:
@@ -225,7 +221,7 @@ def _activations(
     return found
 
 
-def _activation(name: str, left: dict[str, collections.deque]) -> Activation:
+def _activation(name: str, left: dict[str, collections.deque]) -> ActivationFn:
     """One activation, with the next of the numbers that are left if it takes any."""
     own = NAMES.get(name.lower())
     if own is None:
@@ -238,7 +234,7 @@ def _activation(name: str, left: dict[str, collections.deque]) -> Activation:
             numbers[kind] = left[kind].popleft()
         elif own in NO_DEFAULT:
             raise Unknown(f"{name} needs activation_{kind}, which has no default")
-    return Activation(own, **numbers)
+    return ActivationFn(own, **numbers)
 
 
 def _weights(

@@ -14,15 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax import _checks
-from lstm_jax._params import (
-    Bidirectional,
-    LSTMParams,
-    Params,
-    Residual,
-    Reverse,
-    Stack,
-)
+from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.checks.params import check_params
 from lstm_jax.convert._arrays import on_host
 from lstm_jax.convert._onnx_graph import Graph, alike, attributes, onnx_type, weights
 from lstm_jax.convert._systems import refuse
@@ -107,7 +101,7 @@ def to_onnx(
             f"{call}: {' and '.join(missing)} must be given with dynamic=False."
         )
     refuse(call, "onnx", params, _more(params, opset))
-    inputs, _ = _checks.parameters(call, params)
+    inputs, _ = check_params(call, params)
     params = on_host(call, params)
     writer = _Writer(
         Graph(), _dtype(params), batch or "B", steps or "T", lengths, state

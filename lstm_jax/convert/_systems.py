@@ -5,19 +5,11 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from lstm_jax import _checks
-from lstm_jax._params import (
-    Bidirectional,
-    CellOptions,
-    GateNorm,
-    LSTMParams,
-    Params,
-    Residual,
-    Reverse,
-    SplitNorm,
-    Stack,
-    layers,
-)
+from lstm_jax._norms import GateNorm, SplitNorm
+from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack, layers
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
+from lstm_jax.checks.params import check_params
 
 # By name, what a network may have beyond one layer with biases.
 FEATURES = {
@@ -184,7 +176,7 @@ def refuse(call: str, system: str, params: Params, more: Iterable[str] = ()) -> 
         ValueError, TypeError: the parameters are no network.
         NotImplementedError: it has features that the system does not write.
     """
-    _checks.parameters(call, params)
+    check_params(call, params)
     target = SYSTEMS[system]
     where: dict[str, str] = {}
     for feature, path in used(params):

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._params import Activation, CellOptions, GateNorm, LSTMParams
+from lstm_jax._activation_functions import ActivationFn
+from lstm_jax._norms import GateNorm
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
 from lstm_jax.convert._arrays import finished, named
 from lstm_jax.convert._systems import raise_reasons
 
 GATES = {"i": "input", "f": "forget", "g": "cell", "o": "output"}
 ACTIVATIONS = {
-    "tanh": Activation("tanh"),
-    "sigmoid": Activation("sigmoid"),
-    "relu": Activation("relu"),
-    "none": Activation("affine", 1.0, 0.0),
+    "tanh": ActivationFn("tanh"),
+    "sigmoid": ActivationFn("sigmoid"),
+    "relu": ActivationFn("relu"),
+    "none": ActivationFn("affine", 1.0, 0.0),
 }
 NORM_EPSILON = 1e-8  # a constant of LiteRT's kernels
 

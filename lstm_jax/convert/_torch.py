@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from lstm_jax._params import Bidirectional, LSTMParams, Params, Stack, layers
+from lstm_jax._params import Bidirectional, Params, Stack, layers
+from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import bias, finished, named, on_host
 from lstm_jax.convert._files import Refused, allowed, check_zip, is_path, reading
 from lstm_jax.convert._systems import directions, members, mixed, refuse

@@ -9,11 +9,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lstm_jax import _checks
-from lstm_jax._apply import activations
-from lstm_jax._cell import result_dtype, wide
-from lstm_jax._params import Activations, Params, State
-from lstm_jax._scan import array, controls
+from lstm_jax._activations import activations
+from lstm_jax._dtypes import accum_dtype, as_array, result_dtype
+from lstm_jax._inputs import SequenceArgs
+from lstm_jax._masks import valid_steps
+from lstm_jax._params import Params, State
+from lstm_jax._sequence import sequence_args, time_first
+from lstm_jax.cells.lstm_params import StepTrace
+from lstm_jax.checks.sequence import check_sequence
+from lstm_jax.diagnostics._lstm_only import check_lstm_only
 
 Mean = Callable[[jax.Array], jax.Array]  # (*B, T, H) -> (H,), over valid steps
 
@@ -44,65 +48,52 @@ class MemoryHorizon(NamedTuple):
     steps: Any
 
 
-def _check(
-    call: str, params: Params, x: Any, state: State, lengths: Any, time_major: bool
-) -> None:
-    _checks.sequence(
-        call,
+def _traces(
+    params: Params, x: Any, state: State, args: SequenceArgs
+) -> tuple[Any, Mean]:
+    """The activations, and what takes the mean over all valid steps of all rows."""
+    x = jnp.asarray(x, accum_dtype(result_dtype(params, x)))
+    traces = activations(
         params,
         x,
         state,
-        lengths=lengths,
-        resets=None,
-        reset_state=None,
-        time_major=time_major,
+        lengths=args.lengths,
+        mask=args.mask,
+        time_major=args.time_major,
     )
-
-
-def _inside(
-    params: Params, x: Any, state: State, lengths: Any, time_major: bool
-) -> tuple[Any, Mean]:
-    """The activations, and what takes the mean over all valid steps of all rows."""
-    x = jnp.asarray(x, wide(result_dtype(params, x)))
-    given = dict(lengths=lengths, time_major=time_major)
-    inside = activations(params, x, state, **given)
-    valid = jnp.ones(x.shape[:-1], bool)
-    if lengths is not None:
-        steps = x.shape[0 if time_major else -2]
-        valid = controls(steps, lengths, None, None, False).valid
-        valid = valid if time_major else jnp.moveaxis(valid, 0, -1)
+    mask = None if args.mask is None else time_first(args.mask, args.time_major)
+    steps = x.shape[0 if args.time_major else -2]
+    valid = valid_steps(steps, args.lengths, mask)
+    if valid is None:
+        valid = jnp.ones(x.shape[:-1], bool)
+    elif not args.time_major:
+        valid = jnp.moveaxis(valid, 0, -1)
 
     def mean(a: jax.Array) -> jax.Array:
         a = a.astype(x.dtype)
         return a.mean(range(a.ndim - 1), where=valid[..., None])
 
-    return inside, mean
+    return traces, mean
 
 
-def _each(function: Callable[[Activations], Any], inside: Any) -> Any:
-    return jax.tree.map(function, inside, is_leaf=lambda a: isinstance(a, Activations))
+def _each(function: Callable[[StepTrace], Any], traces: Any) -> Any:
+    return jax.tree.map(function, traces, is_leaf=lambda a: isinstance(a, StepTrace))
 
 
-@partial(jax.jit, static_argnames=("time_major",))
+@jax.jit
 def _saturation(
-    params: Params,
-    x: Any,
-    state: State,
-    lengths: Any,
-    low: Any,
-    high: Any,
-    time_major: bool,
+    params: Params, x: Any, state: State, args: SequenceArgs, low: Any, high: Any
 ) -> Any:
-    inside, mean = _inside(params, x, state, lengths, time_major)
+    traces, mean = _traces(params, x, state, args)
 
-    def shares(a: Activations) -> Saturation:
+    def shares(a: StepTrace) -> Saturation:
         gates = a.i, a.f, a.o
         return Saturation(
             jnp.stack([mean(gate < low) for gate in gates]),
             jnp.stack([mean(gate > high) for gate in gates]),
         )
 
-    return _each(shares, inside)
+    return _each(shares, traces)
 
 
 def saturation(
@@ -111,6 +102,7 @@ def saturation(
     state: State = None,
     *,
     lengths: Any = None,
+    mask: Any = None,
     time_major: bool = False,
     low: float = 0.1,
     high: float = 0.9,
@@ -122,6 +114,7 @@ def saturation(
         x: as for `lstm_jax.apply`.
         state: as for `lstm_jax.apply`.
         lengths: as for `lstm_jax.apply`; padding does not count.
+        mask: as for `lstm_jax.apply`; steps that it hides do not count.
         time_major: as for `lstm_jax.apply`.
         low: a gate value below it is nearly closed.
         high: a gate value above it is nearly open.
@@ -144,26 +137,27 @@ def saturation(
     References:
         Karpathy, Johnson, Li 2015, Visualizing and Understanding Recurrent Networks.
     """
-    x, lengths = map(array, (x, lengths))
-    _check("saturation", params, x, state, lengths, time_major)
+    x, args = as_array(x), sequence_args(lengths, mask, time_major=time_major)
+    check_sequence("saturation", params, x, state, args)
+    check_lstm_only("saturation", params)
     if not low <= high:
         raise ValueError(
             f"saturation: low must not be above high; got low={low}, high={high}."
         )
-    return _saturation(params, x, state, lengths, low, high, time_major)
+    return _saturation(params, x, state, args, low, high)
 
 
-@partial(jax.jit, static_argnames=("level", "time_major"))
+@partial(jax.jit, static_argnames="level")
 def _memory_horizon(
-    params: Params, x: Any, state: State, lengths: Any, level: float, time_major: bool
+    params: Params, x: Any, state: State, args: SequenceArgs, level: float
 ) -> Any:
-    inside, mean = _inside(params, x, state, lengths, time_major)
+    traces, mean = _traces(params, x, state, args)
 
-    def horizon(a: Activations) -> MemoryHorizon:
+    def horizon(a: StepTrace) -> MemoryHorizon:
         rate = mean(jnp.log(jnp.abs(a.f)))
         return MemoryHorizon(jnp.where(rate >= 0, jnp.inf, math.log(level) / rate))
 
-    return _each(horizon, inside)
+    return _each(horizon, traces)
 
 
 def memory_horizon(
@@ -172,6 +166,7 @@ def memory_horizon(
     state: State = None,
     *,
     lengths: Any = None,
+    mask: Any = None,
     time_major: bool = False,
     level: float = math.exp(-1),
 ) -> Any:
@@ -187,6 +182,7 @@ def memory_horizon(
         x: as for `lstm_jax.apply`.
         state: as for `lstm_jax.apply`.
         lengths: as for `lstm_jax.apply`; padding does not count.
+        mask: as for `lstm_jax.apply`; steps that it hides do not count.
         time_major: as for `lstm_jax.apply`.
         level: what is left of a value when it is held to be forgotten; 0.5 gives the
             half-life.
@@ -210,8 +206,9 @@ def memory_horizon(
         Gers, Schmidhuber, Cummins 2000, Learning to Forget. Tallec, Ollivier 2018, Can
         Recurrent Neural Networks Warp Time?
     """
-    x, lengths = map(array, (x, lengths))
-    _check("memory_horizon", params, x, state, lengths, time_major)
+    x, args = as_array(x), sequence_args(lengths, mask, time_major=time_major)
+    check_sequence("memory_horizon", params, x, state, args)
+    check_lstm_only("memory_horizon", params)
     if not 0 < level < 1:
         raise ValueError(f"memory_horizon: level must lie in (0, 1); got {level}.")
-    return _memory_horizon(params, x, state, lengths, level, time_major)
+    return _memory_horizon(params, x, state, args, level)

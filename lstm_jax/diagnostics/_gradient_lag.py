@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax import _checks
-from lstm_jax._apply import _mirrored, _over_time
-from lstm_jax._cell import advance, cast, project, result_dtype, wide
-from lstm_jax._params import LSTMState, Params, State
-from lstm_jax._recurrence import Driven
-from lstm_jax._scan import Controls, array, guarded, select
+from lstm_jax._dtypes import accum_dtype, as_array, result_dtype
+from lstm_jax._inputs import LayerInputs, SequenceArgs
+from lstm_jax._masks import StepMasks, masked_step, select
+from lstm_jax._network import run_network
+from lstm_jax._params import Params, State
+from lstm_jax._sequence import run_sequence, sequence_args
 from lstm_jax._types import zeros
+from lstm_jax.cells.lstm_params import LSTMState
+from lstm_jax.checks.sequence import check_sequence
+from lstm_jax.diagnostics._lstm_only import check_lstm_only
 
 Norm = Literal["frobenius", "spectral"]
 
@@ -62,36 +65,35 @@ def _identity(state: LSTMState) -> LSTMState:
     return LSTMState(part(rows[:, :outputs], h), part(rows[:, outputs:], c))
 
 
-def _backward(kind: Norm, driven: Driven, reverse: bool) -> tuple[Any, Any]:
+def _backward(kind: Norm, inputs: LayerInputs, reverse: bool) -> tuple[Any, Any]:
     """The layer's output, and the norms with respect to the state entering each step.
 
     The Jacobian of the last state is pulled back step by step, so that no more of it
     than (*B, P + H, P + H) exists at once.
     """
-    cell = cast(driven.cell, driven.x.dtype)
-    zx = project(cell, driven.x)
+    cell = inputs.cell.cast(inputs.x.dtype)
 
-    def step(state: LSTMState, zx: jax.Array) -> tuple[LSTMState, Any]:
-        new, _, _ = advance(cell, zx, state)
-        return new, (new.h, state)
+    def step(state: LSTMState, x_t: jax.Array) -> tuple[LSTMState, Any]:
+        new, y = cell.step(state, x_t)
+        return new, (y, state)
 
-    steps = zx, driven.controls
-    start = driven.state
-    _, (y, entering) = lax.scan(guarded(step, None), start, steps, reverse=reverse)
+    steps = inputs.x, inputs.step_masks
+    start = inputs.state
+    _, (y, entering) = lax.scan(masked_step(step, None), start, steps, reverse=reverse)
 
-    def pull(carry: Any, inputs: Any) -> Any:
+    def pull(carry: Any, xs: Any) -> Any:
         rows, path = carry
-        zx, control, entering = inputs
+        x_t, masks, entering = xs
 
         def step(state: LSTMState) -> tuple[LSTMState, jax.Array]:
-            new, _, inside = advance(cell, zx, state)
-            return new, inside.f
+            new, trace = cell.trace(state, x_t)
+            return new, trace.f
 
         _, transposed, f = jax.vjp(step, entering, has_aux=True)
         (new,) = jax.vmap(transposed, -2, -2)(rows)
         new = new, path * f
-        if control.valid is not None:
-            new = select(control.valid, new, carry)
+        if masks.valid is not None:
+            new = select(masks.valid, new, carry)
         (h, c), path = new
         outputs = h.shape[-1]
         norms = (
@@ -106,24 +108,32 @@ def _backward(kind: Norm, driven: Driven, reverse: bool) -> tuple[Any, Any]:
     return y, norms
 
 
-def _against_lag(norms: jax.Array, lengths: jax.Array, reverse: bool) -> jax.Array:
+def _against_lag(
+    norms: jax.Array, masks: StepMasks, lengths: jax.Array, reverse: bool
+) -> jax.Array:
     """Lays norms (T, *B) with respect to what enters each step out by lags 1 to T."""
+    if masks.valid is not None:  # the steps that count stand together
+        order = jnp.argsort(~masks.valid, 0, stable=True)
+        norms = jnp.take_along_axis(norms, order, 0)
     if reverse:  # the step at t = 0 is the last one
         return norms
     lag = lax.expand_dims(jnp.arange(1, norms.shape[0] + 1), range(1, norms.ndim))
     return jnp.take_along_axis(norms, jnp.maximum(lengths[None] - lag, 0), 0)
 
 
-def _lengths(control: Controls, x: jax.Array) -> jax.Array:
-    if control.valid is None:
+def _lengths(masks: StepMasks, x: jax.Array) -> jax.Array:
+    if masks.valid is None:
         return jnp.full(x.shape[1:-1], x.shape[0])
-    return control.valid.sum(0)
+    return masks.valid.sum(0)
 
 
-def _layer(kind: Norm, driven: Driven, reverse: bool) -> tuple[jax.Array, GradientLag]:
-    y, norms = _backward(kind, driven, reverse)
-    lengths = _lengths(driven.controls, driven.x)
-    h, c = driven.state
+def _layer(
+    kind: Norm, inputs: LayerInputs, reverse: bool
+) -> tuple[GradientLag, jax.Array]:
+    y, norms = _backward(kind, inputs, reverse)
+    masks = inputs.step_masks
+    lengths = _lengths(masks, inputs.x)
+    h, c = inputs.state
     ones = jnp.ones((1, *lengths.shape), c.dtype)
     sizes = h.shape[-1], c.shape[-1], c.shape[-1]
     batch = tuple(range(1, ones.ndim))
@@ -133,29 +143,20 @@ def _layer(kind: Norm, driven: Driven, reverse: bool) -> tuple[jax.Array, Gradie
 
     def mean(norms: jax.Array, size: int) -> jax.Array:
         own = ones if kind == "spectral" else ones * size**0.5
-        every = jnp.concatenate([own, _against_lag(norms, lengths, reverse)])
+        every = jnp.concatenate([own, _against_lag(norms, masks, lengths, reverse)])
         return jnp.where(reached, every, 0.0).sum(batch) / rows.astype(c.dtype)
 
     h, c, cell_path = map(mean, norms, sizes)
-    return y, GradientLag(h, c, cell_path, rows)
+    return GradientLag(h, c, cell_path, rows), y
 
 
-@partial(jax.jit, static_argnames=("norm", "time_major"))
+@partial(jax.jit, static_argnames="norm")
 def _gradient_lag(
-    params: Params, x: Any, state: Any, lengths: Any, norm: Norm, time_major: bool
+    params: Params, x: Any, state: Any, args: SequenceArgs, norm: Norm
 ) -> Any:
-    x = jnp.asarray(x, wide(result_dtype(params, x)))
-    _, out = _over_time(
-        partial(_layer, norm),
-        params,
-        x,
-        _mirrored(params, state),
-        lengths=lengths,
-        resets=None,
-        reset_state=None,
-        time_major=time_major,
-    )
-    return out
+    network = partial(run_network, partial(_layer, norm))
+    dtype = accum_dtype(result_dtype(params, x))
+    return run_sequence(network, params, x, state, args, dtype)[1]
 
 
 def gradient_lag(
@@ -164,6 +165,7 @@ def gradient_lag(
     state: State = None,
     *,
     lengths: Any = None,
+    mask: Any = None,
     time_major: bool = False,
     norm: Norm = "frobenius",
 ) -> Any:
@@ -183,6 +185,7 @@ def gradient_lag(
         state: as for `lstm_jax.apply`.
         lengths: as for `lstm_jax.apply`; a row of length n has the lags 0 to n, T being
             its own last step.
+        mask: as for `lstm_jax.apply`; lags count the steps that it leaves.
         time_major: as for `lstm_jax.apply`.
         norm: "frobenius", in which the identity at lag 0 has the root of its size; or
             "spectral", the largest singular value.
@@ -208,19 +211,11 @@ def gradient_lag(
         Descent is Difficult. Pascanu, Mikolov, Bengio 2013, On the Difficulty of
         Training Recurrent Neural Networks.
     """
-    x, lengths = map(array, (x, lengths))
-    _checks.sequence(
-        "gradient_lag",
-        params,
-        x,
-        state,
-        lengths=lengths,
-        resets=None,
-        reset_state=None,
-        time_major=time_major,
-    )
+    x, args = as_array(x), sequence_args(lengths, mask, time_major=time_major)
+    check_sequence("gradient_lag", params, x, state, args)
+    check_lstm_only("gradient_lag", params)
     if norm not in ("frobenius", "spectral"):
         raise ValueError(
             f"gradient_lag: norm must be 'frobenius' or 'spectral'; got {norm!r}."
         )
-    return _gradient_lag(params, x, state, lengths, norm, time_major)
+    return _gradient_lag(params, x, state, args, norm)

@@ -8,13 +8,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lstm_jax import _checks
-from lstm_jax._apply import _cast, _mirrored, _scan_order, _step
-from lstm_jax._cell import result_dtype, wide
-from lstm_jax._init import zero_state
+from lstm_jax._dtypes import accum_dtype, as_array, result_dtype
+from lstm_jax._inputs import SequenceArgs
+from lstm_jax._masks import StepMasks, masked_step, select, valid_steps
 from lstm_jax._params import Params, State
-from lstm_jax._scan import array, controls, guarded, select
-from lstm_jax._types import typed, vary_alike
+from lstm_jax._sequence import run_sequence, sequence_args
+from lstm_jax._state import zero_state
+from lstm_jax._step import network_step
+from lstm_jax._types import match_type
+from lstm_jax.checks.params import check_params
+from lstm_jax.checks.sequence import check_sequence
+from lstm_jax.diagnostics._lstm_only import check_lstm_only
 
 
 def _parts(state: Any) -> list[jax.Array]:
@@ -61,53 +65,55 @@ def _first(params: Params, x: jax.Array, state: Any) -> Any:
     like = jax.tree.map(lambda a: a + blank, like)
     if state is None:
         return like
-    given = _mirrored(params, state)
-    return jax.tree.map(lambda g, a: typed(jnp.asarray(g, a.dtype), a), given, like)
+    return jax.tree.map(
+        lambda g, a: match_type(jnp.asarray(g, a.dtype), a), state, like
+    )
 
 
 def _pull(params: Params, carry: Any, inputs: Any) -> tuple[Any, None]:
     """One step back: the basis times J_tᵀ, made orthonormal again."""
     basis, grown = carry
     x, valid, counted, entering = inputs
-    _, transposed = jax.vjp(lambda state: _step(params, state, x)[0], entering)
+    _, transposed = jax.vjp(lambda state: network_step(params, state, x)[0], entering)
     (pulled,) = jax.vmap(transposed, -1, -1)(_columns(basis, entering))
     new, r = jnp.linalg.qr(jnp.concatenate(_parts(pulled), -2))
     growth = jnp.where(counted[..., None], _growth(r), 0.0)
     return (select(valid, new, basis), grown + growth), None
 
 
-@partial(jax.jit, static_argnames=("k", "skip", "time_major"))
-def _exponents(
-    params: Params,
-    x: Any,
-    state: Any,
-    lengths: Any,
-    k: int,
-    skip: int,
-    time_major: bool,
-) -> jax.Array:
-    params, x, state, lengths = vary_alike((params, x, state, lengths))
-    dtype = wide(result_dtype(params, x))
-    x, params = _scan_order(jnp.asarray(x, dtype), time_major, 1), _cast(params, dtype)
+def _network(
+    k: int, skip: int, params: Params, x: jax.Array, state: Any, args: SequenceArgs
+) -> tuple[jax.Array, jax.Array]:
+    """X as it is, and the exponents (*B, K)."""
     total, *batch, _ = x.shape
-    lengths = jnp.full(batch, total) if lengths is None else lengths
-    control = controls(total, lengths, None, None, False)
-    counted = controls(total, control.valid.sum(0) - skip, None, None, False).valid
-    x = select(control.valid, x, jnp.zeros_like(x))
+    valid = valid_steps(total, args.lengths, args.mask)
+    valid = jnp.ones((total, *batch), bool) if valid is None else valid
+    # Of the steps that count, all but the last ones of each row.
+    counted = valid & (valid.cumsum(0) <= valid.sum(0) - skip)
 
     def step(state: Any, x: jax.Array) -> tuple[Any, Any]:
-        return _step(params, state, x)[0], state
+        return network_step(params, state, x)[0], state
 
     first = _first(params, x, state)
-    _, entering = lax.scan(guarded(step, None), first, (x, control))
+    xs = x, StepMasks(valid)
+    _, entering = lax.scan(masked_step(step, None), first, xs)
     parts = _parts(first)
     blank = jnp.zeros_like(parts[0][..., :1])
-    basis = _start(sum(a.shape[-1] for a in parts), k, dtype)
+    basis = _start(sum(a.shape[-1] for a in parts), k, x.dtype)
     basis = lax.expand_dims(basis, range(len(batch))) + blank[..., None]
     last = basis, jnp.broadcast_to(blank, (*batch, k))
-    inputs = x, control.valid, counted, entering
+    inputs = x, valid, counted, entering
     (_, grown), _ = lax.scan(partial(_pull, params), last, inputs, reverse=True)
-    return jnp.sort(grown / counted.sum(0, dtype=dtype)[..., None], descending=True)
+    exponents = grown / counted.sum(0, dtype=x.dtype)[..., None]
+    return x, jnp.sort(exponents, descending=True)
+
+
+@partial(jax.jit, static_argnames=("k", "skip"))
+def _exponents(
+    params: Params, x: Any, state: Any, args: SequenceArgs, k: int, skip: int
+) -> jax.Array:
+    dtype = accum_dtype(result_dtype(params, x))
+    return run_sequence(partial(_network, k, skip), params, x, state, args, dtype)[1]
 
 
 def lyapunov_exponents(
@@ -117,6 +123,7 @@ def lyapunov_exponents(
     *,
     k: int | None = None,
     lengths: Any = None,
+    mask: Any = None,
     time_major: bool = False,
     skip: int = 0,
 ) -> jax.Array:
@@ -140,6 +147,7 @@ def lyapunov_exponents(
             smaller number starts from directions that single out no unit, and its error
             fades as 1 / T, or faster with `skip`.
         lengths: as for `lstm_jax.apply`; each row is pulled back from its last step.
+        mask: as for `lstm_jax.apply`.
         time_major: as for `lstm_jax.apply`.
         skip: how many last steps of each row turn Q without being counted.
 
@@ -167,18 +175,10 @@ def lyapunov_exponents(
         Neural Networks. Vogt et al. 2022, On Lyapunov Exponents for RNNs.
     """
     call = "lyapunov_exponents"
-    x, lengths = map(array, (x, lengths))
-    _checks.parameters(call, params, causal=True)
-    _checks.sequence(
-        call,
-        params,
-        x,
-        state,
-        lengths=lengths,
-        resets=None,
-        reset_state=None,
-        time_major=time_major,
-    )
+    x, args = as_array(x), sequence_args(lengths, mask, time_major=time_major)
+    check_params(call, params, causal=True)
+    check_sequence(call, params, x, state, args)
+    check_lstm_only(call, params)
     total = x.shape[0 if time_major else -2]
     parts = _parts(jax.eval_shape(partial(zero_state, params)))
     size = sum(a.shape[-1] for a in parts)
@@ -193,4 +193,4 @@ def lyapunov_exponents(
             f"{call}: skip must be an integer in [0, T) with T={total} (from x); got "
             f"{skip}."
         )
-    return _exponents(params, x, state, lengths, k, skip, time_major)
+    return _exponents(params, x, state, args, k, skip)

@@ -11,19 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from lstm_jax._params import (
-    Bidirectional,
-    GateNorm,
-    LSTMParams,
-    LSTMState,
-    Params,
-    Residual,
-    Reverse,
-    SplitNorm,
-    Stack,
-    State,
-    mirror,
-)
+from lstm_jax._norms import GateNorm, SplitNorm
+from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack, State
+from lstm_jax._state import mirror
+from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
 
 
 def _activation(xp: Any, activation: Any, x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lstm_jax._scan import array
+from lstm_jax._dtypes import as_array
 from lstm_jax.training import _checks
 
 
@@ -245,7 +245,7 @@ def plan_buckets(
         Bellman 1961, On the Approximation of Curves by Line Segments Using Dynamic
         Programming.
     """
-    lengths = array(lengths)
+    lengths = as_array(lengths)
     _checks.buckets(lengths, batch_size, max_traces, max_padding)
     lengths = np.array(lengths, np.int64)
     longest_first = np.argsort(-lengths, kind="stable")

@@ -7,7 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax._checks import Layout, _floating, _integers, _leading, _shape
+from lstm_jax.checks.messages import (
+    Layout,
+    check_floating,
+    check_leading,
+    check_lengths,
+    check_shape,
+)
 
 
 def stream(stream: Any, lanes: int, window: int, resets: Any) -> int:
@@ -45,15 +51,15 @@ def padded(
     why = f"the time and batch axes of {first}"
     for path, a in leaves:
         name = jax.tree_util.keystr(path, simple=True, separator=".")
-        _leading(call, name, a, outer, why)
+        check_leading(call, name, a, outer, why)
     if weights is not None:
-        _shape(call, "weights", weights, outer, why)
+        check_shape(call, "weights", weights, outer, why)
     if lengths is None:
         return
     if not outer:
         raise ValueError(f"{call}: {first} must have a time axis; got a single step.")
     steps, batch = (outer[0], outer[1:]) if time_major else (outer[-1], outer[:-1])
-    _integers(call, lengths, Layout(steps, batch, None, ""), first)
+    check_lengths(call, lengths, Layout(steps, batch), first)
 
 
 def scored(
@@ -61,12 +67,12 @@ def scored(
 ) -> None:
     """Checks the arguments of a loss: predictions first, then targets, then weights."""
     (name, values), (other, targets), (_, weights) = given.items()
-    _floating(call, name, values)
+    check_floating(call, name, values)
     if not values.shape:
         raise ValueError(f"{call}: {name} must have shape (*B, T, F); got ().")
     outer = tuple(values.shape[:-1])
     expected = outer if classes else tuple(values.shape)
-    _shape(call, other, targets, expected, f"from {name}")
+    check_shape(call, other, targets, expected, f"from {name}")
     if classes and not jnp.issubdtype(targets.dtype, jnp.integer):
         raise TypeError(
             f"{call}: {other} must have an integer dtype; got {targets.dtype}."
@@ -77,7 +83,7 @@ def scored(
 def row_lengths(call: str, lengths: Any, steps: Any) -> None:
     """Checks lengths of which the shape says what the batch is."""
     batch = tuple(getattr(lengths, "shape", ()))
-    _integers(call, lengths, Layout(steps, batch, None, ""), "steps")
+    check_lengths(call, lengths, Layout(steps, batch), "steps")
 
 
 def buckets(lengths: Any, batch_size: Any, max_traces: Any, max_padding: Any) -> None:
@@ -86,7 +92,7 @@ def buckets(lengths: Any, batch_size: Any, max_traces: Any, max_padding: Any) ->
     shape = tuple(getattr(lengths, "shape", ()))
     if len(shape) != 1 or not shape[0]:
         raise ValueError(f"{call}: lengths must have shape (N,), N > 0; got {shape}.")
-    _integers(call, lengths, Layout(None, shape, None, ""))
+    check_lengths(call, lengths, Layout(None, shape))
     if (low := int(np.min(lengths))) < 0:
         raise ValueError(f"{call}: lengths must be at least 0; got {low}.")
     for name, value in {"batch_size": batch_size, "max_traces": max_traces}.items():

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lstm_jax._cell import result_dtype, wide
-from lstm_jax._scan import array, blank, select
+from lstm_jax._dtypes import accum_dtype, as_array, result_dtype
+from lstm_jax._masks import select, tree_zeros
 from lstm_jax.training import _checks
 from lstm_jax.training._mean import Mean, sums, valid_steps
 
@@ -28,17 +28,19 @@ def _scored(
     classes: bool = False,
 ) -> Mean:
     """The mean of score(predictions (*B, T, F), targets), of which padding is zero."""
-    given = {name: array(a) for name, a in given.items()}
-    lengths = array(lengths)
+    given = {name: as_array(a) for name, a in given.items()}
+    lengths = as_array(lengths)
     _checks.scored(call, given, lengths, time_major, classes)
     values, targets, weights = given.values()
     # Entropies of 16-bit logits are computed in 32 bits.
-    dtype = wide(result_dtype(values) if classes else result_dtype(values, targets))
+    dtype = accum_dtype(
+        result_dtype(values) if classes else result_dtype(values, targets)
+    )
     values = jnp.asarray(values, dtype)
     targets = jnp.asarray(targets, None if classes else dtype)
     valid = valid_steps(values.shape[:-1], lengths, weights, time_major)
     pair = values, targets
-    return sums(score(*select(valid, pair, blank(pair))), valid, weights)
+    return sums(score(*select(valid, pair, tree_zeros(pair))), valid, weights)
 
 
 def softmax_cross_entropy_with_integer_labels(

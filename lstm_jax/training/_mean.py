@@ -7,8 +7,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from lstm_jax._cell import wide
-from lstm_jax._scan import array, blank, controls, select
+from lstm_jax._dtypes import accum_dtype, as_array
+from lstm_jax._masks import select, step_masks, tree_zeros
 from lstm_jax.training import _checks
 
 Tree = TypeVar("Tree")
@@ -75,13 +75,13 @@ def sequence_mask(lengths: Any, steps: Any, *, time_major: bool = False) -> jax.
         >>> sequence_mask([0, 2], 3).tolist()
         [[False, False, False], [True, True, False]]
     """
-    lengths = array(lengths)
+    lengths = as_array(lengths)
     _checks.row_lengths("sequence_mask", lengths, steps)
     return _mask(lengths, steps, time_major)
 
 
 def _mask(lengths: Any, steps: Any, time_major: bool) -> jax.Array:
-    valid = controls(steps, lengths, None, None, False).valid
+    valid = step_masks(steps, lengths).valid
     return valid if time_major else jnp.moveaxis(valid, 0, -1)
 
 
@@ -112,14 +112,14 @@ def zero_padding(tree: Tree, lengths: Any, *, time_major: bool = False) -> Tree:
         >>> float(masked_mean(losses, lengths).value)
         0.5
     """
-    lengths = array(lengths)
+    lengths = as_array(lengths)
     leaves = jax.tree.leaves(tree)
     if not leaves:
         return tree
     outer = leaves[0].shape[: 1 + jnp.ndim(lengths)]
     _checks.padded("zero_padding", {"tree": tree}, outer, lengths, time_major)
     steps = outer[0] if time_major else outer[-1]
-    return select(_mask(lengths, steps, time_major), tree, blank(tree))
+    return select(_mask(lengths, steps, time_major), tree, tree_zeros(tree))
 
 
 def valid_steps(
@@ -135,7 +135,7 @@ def valid_steps(
 def sums(values: jax.Array, valid: jax.Array, weights: Any) -> Mean:
     """The sums over the valid steps, in at least 32 bits."""
     floating = jnp.issubdtype(values.dtype, jnp.floating)
-    dtype = wide(values.dtype if floating else jnp.result_type(float))
+    dtype = accum_dtype(values.dtype if floating else jnp.result_type(float))
     given = valid if weights is None else weights
     used = jnp.where(valid, jnp.asarray(given, dtype), 0.0)
     return Mean(
@@ -178,7 +178,7 @@ def masked_mean(
         >>> float(mean.total), float(mean.count), float(mean.value)
         (9.0, 3.0, 3.0)
     """
-    values, lengths, weights = map(array, (values, lengths, weights))
+    values, lengths, weights = map(as_array, (values, lengths, weights))
     outer, named = values.shape, {"values": values}
     _checks.padded("masked_mean", named, outer, lengths, time_major, weights)
     return sums(values, valid_steps(outer, lengths, weights, time_major), weights)

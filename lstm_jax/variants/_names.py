@@ -8,13 +8,15 @@ from typing import Any
 
 import jax
 
-from lstm_jax._init import init_cell
-from lstm_jax._params import CellOptions, LSTMParams
-from lstm_jax.variants import _fgr, _gru, _lstm1997, _rnn
+from lstm_jax.cells.fgr import FGRParams
+from lstm_jax.cells.gru import GRUParams
+from lstm_jax.cells.lstm1997 import LSTM1997Params
+from lstm_jax.cells.lstm_params import LSTMParams
+from lstm_jax.cells.options import CellOptions
+from lstm_jax.cells.rnn import RNNParams
 
 
 def _lstm(
-    call: str,
     key: jax.Array,
     input_size: int,
     hidden_size: int,
@@ -25,7 +27,7 @@ def _lstm(
     **cell: Any,
 ) -> LSTMParams:
     options = dataclasses.replace(options, **changes)
-    return init_cell(
+    return LSTMParams.init(
         key, input_size, hidden_size, peephole=peephole, options=options, **cell
     )
 
@@ -39,10 +41,10 @@ _INIT: dict[str, Callable[..., Any]] = {
     "NOAF": partial(_lstm, changes={"output_activation": "affine"}),
     "NP": partial(_lstm, changes={}, peephole=False),
     "CIFG": partial(_lstm, changes={"coupled": True}),
-    "FGR": _fgr.init,
-    "LSTM1997": _lstm1997.init,
-    "GRU": _gru.init,
-    "RNN": _rnn.init,
+    "FGR": FGRParams.init,
+    "LSTM1997": LSTM1997Params.init,
+    "GRU": GRUParams.init,
+    "RNN": RNNParams.init,
 }
 
 
@@ -89,7 +91,7 @@ def init(
             "FGR" no norm and no projection. Of "LSTM1997" blocks, a number K that
             divides H (each cell is one if None), cell_bias (False leaves biases to the
             gates), and truncated (False for the whole gradient). Of "GRU" reset_after.
-            Of "RNN" activation, an `Activation` or a name. A bias_init is called with
+            Of "RNN" activation, an `ActivationFn` or a name. A bias_init is called with
             (key, H, "rzn") for "GRU", (key, H, "n") for its b_hn and (key, H, "h") for
             "RNN"; for "LSTM1997" with (key, K, "io") and, for cells, (key, H, "g").
 
@@ -115,4 +117,4 @@ def init(
         raise ValueError(
             f"{call}: name must be one of {', '.join(_INIT)}; got {name!r}."
         )
-    return _INIT[name](call, key, input_size, hidden_size, **options)
+    return _INIT[name](key, input_size, hidden_size, **options)

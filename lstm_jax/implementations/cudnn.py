@@ -10,29 +10,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax._cell import result_dtype
-from lstm_jax._cudnn_call import Call, Sizes, rnn, run
+from lstm_jax._dtypes import result_dtype
+from lstm_jax._inputs import Request, SequenceArgs
+from lstm_jax._masks import select, valid_steps
 from lstm_jax._params import (
     Bidirectional,
-    CellOptions,
-    LSTMParams,
-    LSTMState,
     Params,
     Residual,
     Reverse,
     Stack,
     State,
     layers,
-    mirror,
 )
-from lstm_jax._regularize import Regularizer
-from lstm_jax._scan import controls, select
-from lstm_jax._types import evaluated, typed
+from lstm_jax._state import mirror
+from lstm_jax._types import match_type, typed_eval_shape
+from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
+from lstm_jax.cells.options import CellOptions
+from lstm_jax.checks.messages import check_values
+from lstm_jax.checks.params import check_params
+from lstm_jax.implementations.base import Implementation
+from lstm_jax.implementations.cudnn_call import Call, Sizes, rnn, run
 
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class Cudnn:
+class Cudnn(Implementation):
     """NVIDIA's cuDNN: all layers, directions and steps in one call.
 
     For `LSTMParams`, a `Bidirectional` of two that concatenates, or a `Stack` of
@@ -56,7 +58,7 @@ class Cudnn:
     tf32: bool = False
 
     def network(
-        self, params: Params, x: jax.Array, state: State, lengths: Any
+        self, params: Params, x: jax.Array, state: State, args: SequenceArgs
     ) -> tuple[jax.Array, State]:
         """Runs a network over a sequence.
 
@@ -64,12 +66,12 @@ class Cudnn:
             params: all of the dtype of x.
             x: (T, *B, I), finite in the padding.
             state: in this library's containers, or None for zeros.
-            lengths: (*B,) integers, or None for T.
+            args: of which `lengths`, (*B,) integers or None, are all that it can run.
 
         Returns:
             y (T, *B, H), or 2H wide with two directions, and the state after it.
         """
-        cells, sizes = layers(params), _sizes(params)
+        cells, sizes, lengths = layers(params), _sizes(params), args.lengths
         steps, *batch, inputs = x.shape
         rows = math.prod(batch)
         start = _start(x, sizes.hidden, state, 2 * len(cells))
@@ -94,10 +96,37 @@ class Cudnn:
         both = [a for pair in zip(h, c, strict=True) for a in pair]
         end = [a.reshape(*batch, sizes.hidden) for a in both]
         if lengths is not None:
-            valid = controls(steps, lengths, None, None, False).valid
+            valid = valid_steps(steps, lengths)
             y = select(valid, y, jnp.zeros_like(y))
             end = select(lengths > 0, end, start)
         return y, jax.tree.unflatten(tree, end)
+
+    def unsupported(self, request: Request) -> list[str]:
+        """Why cuDNN cannot run a call."""
+        params, x, args = request.params, request.x, request.args
+        if params is None:
+            return ["it has a step of its own, and runs no other"]
+        found = missing((params, x)) + unfit(params)
+        dtypes = {a.dtype for a in jax.tree.leaves((params, x))}
+        if (dtype := result_dtype(*dtypes)) != jnp.float32:
+            found.append(f"it computes in float32, and x and params give {dtype}")
+        if not all(isinstance(size, int) for size in x.shape):
+            found.append("it needs numbers for sizes, and some of x are symbolic")
+        if args.mask is not None:
+            found.append("it has no mask; lengths it has")
+        if args.resets is not None:
+            found.append("it has no resets")
+        if args.truncate is not None:
+            found.append("it has no truncation")
+        if args.regularizer is not None and args.regularizer.acting():
+            found.append("it has none of the regularizers")
+        return found
+
+    def check(self) -> list[str | Exception]:
+        """The kind of its one knob."""
+        if isinstance(self.tf32, bool):
+            return []
+        return [TypeError(f"tf32 must be a bool; got {self.tf32!r}.")]
 
     @staticmethod
     def pack(params: Params) -> jax.Array:
@@ -125,6 +154,7 @@ class Cudnn:
             >>> Cudnn.pack(params).shape  # 2 · (3·20 + 5·20 + 20 + 20)
             (400,)
         """
+        check_values("Cudnn.pack", params=params)
         _packable("Cudnn.pack", params)
         dtype = result_dtype(params)
         as_one = jax.tree.map(lambda a: jnp.asarray(a, dtype), params)
@@ -215,9 +245,9 @@ def _start(x: jax.Array, hidden: int, state: State, count: int) -> list[jax.Arra
         one = x.sum((0, -1))[..., None]
         return jnp.broadcast_to(one, (*one.shape[:-1], hidden))
 
-    like = evaluated(step, x)
+    like = typed_eval_shape(step, x)
     leaves = [0.0] * count if state is None else jax.tree.leaves(state)
-    return [typed(jnp.asarray(a, x.dtype), like) for a in leaves]
+    return [match_type(jnp.asarray(a, x.dtype), like) for a in leaves]
 
 
 def _counts(lengths: Any, steps: int, rows: int) -> jax.Array:
@@ -270,7 +300,11 @@ def _structure(params: Any) -> Iterator[str]:
 
 
 def _kinds(cells: list[LSTMParams]) -> Iterator[str]:
-    hidden = {cell.w_x.shape[1] // len(cell.options.gates) for cell in cells}
+    others = {type(cell).__name__ for cell in cells} - {"LSTMParams"}
+    if others:
+        yield f"it runs LSTMParams, and not {', '.join(sorted(others))}"
+        return
+    hidden = {cell.hidden_size for cell in cells}
     if len(hidden) > 1:
         yield f"all layers must have one hidden size; got {sorted(hidden)}"
     for cell in cells:
@@ -284,35 +318,8 @@ def _kinds(cells: list[LSTMParams]) -> Iterator[str]:
             yield "it has the standard CellOptions() alone"
 
 
-def reasons(
-    params: Any, x: Any, resets: Any, truncate: Any, regularizer: Regularizer | None
-) -> list[str]:
-    """Why a call cannot be run; empty where it can."""
-    found = missing((params, x)) + unfit(params)
-    dtypes = {a.dtype for a in jax.tree.leaves((params, x))}
-    if (dtype := result_dtype(*dtypes)) != jnp.float32:
-        found.append(f"it computes in float32, and x and params give {dtype}")
-    if not all(isinstance(size, int) for size in x.shape):
-        found.append("it needs numbers for sizes, and some of x are symbolic")
-    if resets is not None:
-        found.append("it has no resets")
-    if truncate is not None:
-        found.append("it has no truncation")
-    if regularizer is not None and _acts(regularizer):
-        found.append("it has none of the regularizers")
-    return found
-
-
-def _acts(regularizer: Regularizer) -> bool:
-    if regularizer.deterministic:
-        return bool(regularizer.zoneout_h or regularizer.zoneout_c)
-    return dataclasses.replace(regularizer, locked=True) != Regularizer()
-
-
 def _packable(call: str, params: Any) -> None:
-    from lstm_jax import _checks  # which knows this class
-
-    _checks.parameters(call, params)
+    check_params(call, params)
     if found := unfit(params):
         raise NotImplementedError(
             f"{call}: cuDNN has no such network: {'; '.join(found)}."

@@ -21,7 +21,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax._types import vary_alike
+from lstm_jax._types import match_manual_axes
 
 VMAP = "it has one batch axis, and vmap asks for another; apply takes x (*B, T, I)"
 FORWARD = "it has a gradient but no tangent, which forward mode asks for"
@@ -90,7 +90,7 @@ class Call(NamedTuple):
 def forward(call: Call, lengths: Any, x: Any, h: Any, c: Any, w: Any) -> Any:
     """Gives y (B, T, D·H), the last h and c (L·D, B, H), and a reserve of backward."""
     (y, h, c), kept = rnn().lstm_fwd(x, h, c, w, lengths, **call.options())
-    return vary_alike((y, h, c, kept[-1]))  # y comes without a mesh type
+    return match_manual_axes((y, h, c, kept[-1]))  # y comes without a mesh type
 
 
 def backward(call: Call, *args: Any) -> Any:

@@ -19,17 +19,18 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec as P
 
-from lstm_jax import _compat
-from lstm_jax._cell import Noise
-from lstm_jax._implementations import Scan
-from lstm_jax._params import LSTMParams, LSTMState
-from lstm_jax._recurrence import Driven
-from lstm_jax._scan import Body
-from lstm_jax._types import vary_alike
+from lstm_jax._compat import vary
+from lstm_jax._inputs import LayerInputs, Request
+from lstm_jax._params import layers
+from lstm_jax._types import match_manual_axes
+from lstm_jax.cells.base import DropMasks
+from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
+from lstm_jax.checks.mesh import mesh_problems
+from lstm_jax.implementations.scan import Scan
 
 
 @dataclasses.dataclass(frozen=True)
-class _Join:
+class _Gather:
     """The output of all units from that of each device's, typed as the carry is."""
 
     axis: str
@@ -37,7 +38,7 @@ class _Join:
 
     def __call__(self, h: jax.Array) -> jax.Array:
         if self.projected:
-            return _compat.vary(lax.psum(h, self.axis), self.axis)
+            return vary(lax.psum(h, self.axis), self.axis)
         return lax.all_gather(h, self.axis, axis=h.ndim - 1, tiled=True)
 
 
@@ -90,24 +91,20 @@ class SplitUnits(Scan):
         """The number of parts."""
         return self.mesh.shape[self.axis]
 
-    def iterate(self, body: Body, carry: Any, xs: Any, reverse: bool) -> Any:
-        """A foreign step has no units that could be told apart."""
-        raise AssertionError("checked before")
-
     def layer(  # type: ignore[override]
-        self, driven: Driven, reverse: bool
+        self, inputs: LayerInputs, reverse: bool
     ) -> tuple[LSTMState, jax.Array]:
         """Runs one layer of this library."""
-        width = driven.cell.w_h.shape[0]
-        join = _Join(self.axis, driven.cell.projection is not None)
+        width = inputs.cell.w_h.shape[0]
+        gather = _Gather(self.axis, inputs.cell.projection is not None)
 
-        def part(driven: Driven) -> tuple[LSTMState, jax.Array]:
+        def part(inputs: LayerInputs) -> tuple[LSTMState, jax.Array]:
             # Here, so that a gradient is summed over devices once, not at every step.
-            driven = vary_alike(_gates_joined(driven))
-            state, y = super(SplitUnits, self).layer(driven, reverse, join)
+            inputs = match_manual_axes(_joined_gates(inputs))
+            state, y = super(SplitUnits, self).layer(inputs, reverse, gather)
             return LSTMState(self._share(state.h), state.c), self._share(y)
 
-        given = _gates_apart(driven)
+        given = _split_gates(inputs)
         specs = self._specs(given)
         units = specs.state.c
         run = jax.shard_map(
@@ -120,9 +117,38 @@ class SplitUnits(Scan):
         (h, c), y = run(given)
         return LSTMState(h[..., :width], c), y[..., :width]
 
-    def _specs(self, driven: Driven) -> Driven:
+    def unsupported(self, request: Request) -> list[str]:
+        """Why units cannot be split over the devices."""
+        if request.params is None:
+            return ["a bare step has no units that could be told apart"]
+        reasons = set(super().unsupported(request))
+        if jax.sharding.get_abstract_mesh().manual_axes:
+            reasons.add("it is inside a shard_map, and has one of its own")
+        rows = 1 if self.batch is None else self.mesh.shape[self.batch]
+        if request.batch and request.batch[0] % rows:
+            reasons.add(f"{rows} devices do not divide the {request.batch[0]} rows")
+        for cell in layers(request.params):
+            if not isinstance(cell, LSTMParams):
+                reasons.add(f"{type(cell).__name__} has no units that it can split")
+                continue
+            if cell.hidden_size % self.devices:
+                reasons.add(
+                    f"{self.devices} devices do not divide H={cell.hidden_size}, and "
+                    "units are whole"
+                )
+            if cell.norm is not None:
+                kind = type(cell.norm).__name__
+                reasons.add(f"the mean in {kind} is over all units")
+        return sorted(reasons)
+
+    def check(self) -> list[str | Exception]:
+        """As of `Scan`, and a mesh that has the axes."""
+        axes = (self.axis, self.batch or self.axis)
+        return super().check() or mesh_problems(self.mesh, axes)
+
+    def _specs(self, inputs: LayerInputs) -> LayerInputs:
         """What is split by units and by rows, and what every device has whole."""
-        _, x, fixed, stepped, _, reset_state, controls = driven
+        _, x, fixed, stepped, _, reset_state, step_masks = inputs
         axes = x.ndim - 2
         batch = (self.batch, *[None] * (axes - 1)) if axes else ()
 
@@ -131,23 +157,23 @@ class SplitUnits(Scan):
             full = *before, *batch, units
             return jax.tree.map(lambda a: P(*full[: a.ndim]), tree)
 
-        def noise(before: tuple[Any, ...], masks: Noise) -> Noise:
+        def drop_masks(before: tuple[Any, ...], masks: DropMasks) -> DropMasks:
             g, h, c = masks
-            return Noise(
+            return DropMasks(
                 rows(before, self.axis, g),
                 rows(before, None, h),
                 rows(before, self.axis, c),
             )
 
         state = LSTMState(P(*batch, None), P(*batch, self.axis))
-        return Driven(
-            self._columns(driven.cell),
+        return LayerInputs(
+            self._columns(inputs.cell),
             rows((None,), None, x),
-            noise((), fixed),
-            noise((None,), stepped),
+            drop_masks((), fixed),
+            drop_masks((None,), stepped),
             state,
             None if reset_state is None else state,
-            rows((None,), None, controls),
+            rows((None,), None, step_masks),
         )
 
     def _columns(self, cell: LSTMParams) -> LSTMParams:
@@ -170,9 +196,9 @@ class SplitUnits(Scan):
         return lax.dynamic_slice_in_dim(h, first, each, axis=h.ndim - 1)
 
 
-def _gates_apart(driven: Driven) -> Driven:
+def _split_gates(inputs: LayerInputs) -> LayerInputs:
     """Columns of G·H as (G, H), so that units stand on the last axis of every leaf."""
-    cell = driven.cell
+    cell = inputs.cell
     gates = len(cell.options.gates)
 
     def apart(w: Any) -> Any:
@@ -181,12 +207,12 @@ def _gates_apart(driven: Driven) -> Driven:
         return w.reshape(*w.shape[:-1], gates, w.shape[-1] // gates)
 
     cell = cell.replace(w_x=apart(cell.w_x), w_h=apart(cell.w_h), b=apart(cell.b))
-    return driven._replace(cell=cell)
+    return inputs._replace(cell=cell)
 
 
-def _gates_joined(driven: Driven) -> Driven:
-    """The inverse of `_gates_apart`, of any number of units."""
-    cell = driven.cell
+def _joined_gates(inputs: LayerInputs) -> LayerInputs:
+    """The inverse of `_split_gates`, of any number of units."""
+    cell = inputs.cell
 
     def joined(w: Any) -> Any:
         if w is None:
@@ -194,4 +220,4 @@ def _gates_joined(driven: Driven) -> Driven:
         return w.reshape(*w.shape[:-2], w.shape[-2] * w.shape[-1])
 
     cell = cell.replace(w_x=joined(cell.w_x), w_h=joined(cell.w_h), b=joined(cell.b))
-    return driven._replace(cell=cell)
+    return inputs._replace(cell=cell)
