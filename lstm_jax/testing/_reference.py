@@ -2,11 +2,11 @@
 """The oracle: every structure and option in plain Python loops over NumPy float64.
 
 Nothing here is shared with the library but the containers of parameters. Each row is
-run alone and cut to its length, so that padding is never seen; a reset really begins
-another sequence.
+run alone and cut to its length, and a step that a mask hides is passed over, so that
+what stands there is never seen; a reset really begins another sequence.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -121,37 +121,45 @@ def reference_step(
     return LSTMState(h, c), h
 
 
+class _Steps(NamedTuple):
+    """What happens at each step of a row, (length,) each."""
+
+    mask: Any
+    resets: Any
+
+
 def _layer(
-    params: LSTMParams, x: Any, state: Any, fresh: Any, resets: Any, reverse: bool
+    params: LSTMParams, x: Any, state: Any, fresh: Any, row: _Steps, reverse: bool
 ) -> tuple[Any, LSTMState]:
-    """One row of one layer: x (length, I), resets (length,)."""
+    """One row of one layer: x (length, I)."""
     steps = range(len(x))
     y = np.zeros((len(x), params.w_h.shape[0]))
     state = LSTMState(*state)
     for t in reversed(steps) if reverse else steps:
         # Backward, a reset before step t + 1 stands between it and step t.
         boundary = t + 1 if reverse else t
-        if boundary < len(x) and resets[boundary]:
+        if boundary < len(x) and row.resets[boundary]:
             state = LSTMState(*fresh)
-        state, y[t] = reference_step(params, state, x[t])
+        if row.mask[t]:
+            state, y[t] = reference_step(params, state, x[t])
     return y, state
 
 
 def _row(
-    params: Params, x: Any, state: Any, fresh: Any, resets: Any, reverse: bool
+    params: Params, x: Any, state: Any, fresh: Any, row: _Steps, reverse: bool
 ) -> tuple[Any, Any]:
     """One row of any structure, cut to its length."""
     match params:
         case LSTMParams():
-            return _layer(params, x, state, fresh, resets, reverse)
+            return _layer(params, x, state, fresh, row, reverse)
         case Reverse(inner):
-            return _row(inner, x, state, fresh, resets, not reverse)
+            return _row(inner, x, state, fresh, row, not reverse)
         case Residual(inner):
-            y, end = _row(inner, x, state, fresh, resets, reverse)
+            y, end = _row(inner, x, state, fresh, row, reverse)
             return x + y, end
         case Bidirectional(forward, backward, merge):
-            f, one = _row(forward, x, state[0], fresh[0], resets, reverse)
-            b, two = _row(backward, x, state[1], fresh[1], resets, not reverse)
+            f, one = _row(forward, x, state[0], fresh[0], row, reverse)
+            b, two = _row(backward, x, state[1], fresh[1], row, not reverse)
             merged = {
                 "concat": lambda: np.concatenate([f, b], axis=-1),
                 "sum": lambda: f + b,
@@ -162,7 +170,7 @@ def _row(
         case Stack(layers):
             ends = []
             for layer, own, new in zip(layers, state, fresh, strict=True):
-                x, end = _row(layer, x, own, new, resets, reverse)
+                x, end = _row(layer, x, own, new, row, reverse)
                 ends.append(end)
             return x, tuple(ends)
     raise AssertionError("checked before")
@@ -172,8 +180,7 @@ def _state(params: Params, given: Any, batch: tuple[int, ...]) -> Any:
     """A state that mirrors params, every leaf (*B, ...) in float64."""
 
     def zeros(cell: LSTMParams) -> LSTMState:
-        units = cell.w_x.shape[1] // len(cell.options.gates)
-        return LSTMState(np.zeros(cell.w_h.shape[0]), np.zeros(units))
+        return LSTMState(np.zeros(cell.output_size), np.zeros(cell.hidden_size))
 
     blank, shape = jax.tree.flatten(mirror(params, zeros))
     leaves = blank if given is None else jax.tree.leaves(given)
@@ -190,6 +197,7 @@ def reference(
     state: State = None,
     *,
     lengths: Any = None,
+    mask: Any = None,
     resets: Any = None,
     reset_state: State = None,
     time_major: bool = False,
@@ -201,9 +209,10 @@ def reference(
         x: (*B, T, I).
         state: mirrors params; broadcasts over *B; zeros if None.
         lengths: (*B,) integers in [0, T].
+        mask: (*B, T) booleans, True where a step counts; in place of lengths.
         resets: (*B, T) booleans.
         reset_state: mirrors params; broadcasts over *B; zeros if None.
-        time_major: x, resets and y have T in front.
+        time_major: x, mask, resets and y have T in front.
 
     Returns:
         y (*B, T, features) and the final state, float64.
@@ -227,21 +236,25 @@ def reference(
     *outer, steps, _ = x.shape
     batch = tuple(outer)
     lengths = np.full(batch, steps) if lengths is None else np.asarray(lengths)
-    if resets is None:
-        resets = np.zeros((*batch, steps), bool)
-    elif time_major:
-        resets = np.moveaxis(np.asarray(resets), 0, -1)
+    mask, resets = (
+        np.full((*batch, steps), default)
+        if given is None
+        else np.moveaxis(np.asarray(given), 0, -1)
+        if time_major
+        else np.asarray(given)
+        for given, default in ((mask, True), (resets, False))
+    )
+    x = np.where(mask[..., None], x, 0.0)
     start, fresh = _state(params, state, batch), _state(params, reset_state, batch)
     bare, nothing = _state(params, None, ()), np.zeros((0, x.shape[-1]))
-    width = _row(params, nothing, bare, bare, (), False)[0].shape[-1]
+    width = _row(params, nothing, bare, bare, _Steps((), ()), False)[0].shape[-1]
     y = np.zeros((*batch, steps, width))
     end = jax.tree.map(np.copy, start)
     for row in np.ndindex(*batch):
         n = int(lengths[row])
         own, new = (jax.tree.map(lambda a: a[row], s) for s in (start, fresh))  # noqa: B023
-        y[row][:n], last = _row(
-            params, x[row][:n], own, new, np.asarray(resets)[row][:n], False
-        )
+        own_steps = _Steps(mask[row][:n], resets[row][:n])
+        y[row][:n], last = _row(params, x[row][:n], own, new, own_steps, False)
         for total, part in zip(
             jax.tree.leaves(end), jax.tree.leaves(last), strict=True
         ):
