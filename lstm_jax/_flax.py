@@ -91,6 +91,9 @@ def draw(
 ) -> Params:
     """Parameters from a module's fields, of which those given are in `fields`."""
     if params_init is None:
+        if "cell" in fields and "dtype" not in fields:  # which not all of them take
+            params = init(key, input_size, **({"hidden_size": None} | fields))
+            return cast_floating(params, jnp.float32)
         fields = {"hidden_size": None, "dtype": jnp.float32} | fields
         return init(key, input_size, **fields)
     if fields:
@@ -126,12 +129,21 @@ def input_size(call: str, x: Any) -> Any:
     return x.shape[-1]
 
 
+def cast_floating(params: Params, dtype: Any) -> Params:
+    """Casts the floating leaves."""
+
+    def leaf(a: Any) -> Any:
+        return a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
+
+    return jax.tree.map(leaf, params)
+
+
 def _cast(params: Params, x: Any, dtype: Any) -> tuple[Params, Any]:
     """Both in the dtype of computation, where there is one."""
     x = as_array(x)
     if dtype is None or not jnp.issubdtype(x.dtype, jnp.floating):
         return params, x
-    return jax.tree.map(lambda a: a.astype(dtype), params), x.astype(dtype)
+    return cast_floating(params, dtype), x.astype(dtype)
 
 
 def _start(params: Params, x: Any, learned: Any) -> State:

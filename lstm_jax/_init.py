@@ -176,8 +176,8 @@ def init(
 
 
 def _given(**fields: Any) -> dict[str, Any]:
-    """Those that are not the defaults of `init_cell`."""
-    defaults = inspect.signature(init_cell).parameters
+    """Those that are not left at the defaults of `init`."""
+    defaults = inspect.signature(init).parameters
     return {k: v for k, v in fields.items() if v is not defaults[k].default}
 
 

@@ -78,7 +78,7 @@ def _between_valid(valid: jax.Array) -> jax.Array:
     t = lax.expand_dims(jnp.arange(steps), range(1, valid.ndim))
     first = jnp.where(valid, t, steps).min(0, initial=steps)
     last = jnp.where(valid, t, -1).max(0, initial=-1)
-    return (first < t) & (t <= last)
+    return (first[None] < t) & (t <= last[None])
 
 
 def select(mask: jax.Array, a: Any, b: Any) -> Any:

@@ -22,6 +22,8 @@ import lstm_jax.nnx
 from lstm_jax import Bidirectional, Loop, Residual, Reverse, Scan, Stack
 
 ROOT = Path(__file__).parent.parent
+# The cell below is written as users write theirs.
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 WAYS = {"Scan", "Loop", "Cudnn", "SplitUnits", "Fused"}
 
 
@@ -224,8 +226,11 @@ def test_a_way_of_running_is_asked_what_it_can_do_and_not_what_it_is() -> None:
             assert not found & WAYS, (name, node.lineno)
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
-    """What a module imports, inside functions too, but not for type checkers alone."""
+def imports(tree: ast.Module, known: Any) -> Iterator[str]:
+    """What a module imports, inside functions too, but not for type checkers alone.
+
+    `from package import module` reads the module, not what the package gathers.
+    """
     typing = {
         id(part)
         for node in ast.walk(tree)
@@ -239,24 +244,18 @@ def imports(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in known else node.module
 
 
 @pytest.mark.parametrize("folder", ["lstm_jax", "experiments"])
 def test_no_import_goes_in_a_circle(folder: str) -> None:
     trees = dict(modules(folder))
     graph = {
-        name: {target for target in imports(tree) if target in trees} - {name}
+        name: {target for target in imports(tree, trees) if target in trees} - {name}
         for name, tree in trees.items()
     }
-    # `from package import module` reads the module, not what the package gathers.
-    for name, targets in graph.items():
-        for target in list(targets):
-            if any(other.startswith(f"{target}.") for other in targets):
-                names = [t for t in imports(trees[name]) if t.startswith(f"{target}.")]
-                if all(t in trees for t in names):
-                    targets.discard(target)
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:

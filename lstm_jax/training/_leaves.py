@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax._params import Bidirectional, LSTMParams, Residual, Reverse, Stack
+from lstm_jax._params import Bidirectional, Residual, Reverse, Stack
+from lstm_jax.cells.lstm_params import LSTMParams
 
 NETWORKS = LSTMParams, Stack, Bidirectional, Reverse, Residual
 
