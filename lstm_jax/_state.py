@@ -56,6 +56,7 @@ def zero_state(
         >>> len(state), state[0].h.shape
         (2, (7, 5))
     """
+    mirror(params, lambda cell: None)  # refuses what is no network
     dtype = result_dtype(params) if dtype is None else jnp.dtype(dtype)
     if not isinstance(batch_shape, Sequence):
         raise TypeError(

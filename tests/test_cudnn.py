@@ -29,10 +29,10 @@ from lstm_jax import (
     Scan,
     Stack,
     _apply,
-    _cudnn,
-    _cudnn_call,
 )
 from lstm_jax._params import layers
+from lstm_jax.implementations import cudnn as _cudnn
+from lstm_jax.implementations import cudnn_call as _cudnn_call
 from tests import jaxprs
 from tests.cases import jitter, weighted
 from tests.compare import FLOAT32, assert_close, assert_same

@@ -76,20 +76,20 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "input size": (
         lambda: apply(CELL, np.ones((3, 7, 10), np.float32)),
         ValueError,
-        "apply: x must have shape (*B, T, I) with I=3 (from params.w_x); got "
-        "(3, 7, 10).",
+        "apply: x must have shape (*B, T, I) with I=3 (the input size of params); "
+        "got (3, 7, 10).",
     ),
     "input size of a stack": (
         lambda: apply(x=np.ones((7, 2, 4), np.float32), time_major=True),
         ValueError,
-        "apply: x must have shape (T, *B, I) with I=3 (from params.layers[0].w_x); "
-        "got (7, 2, 4).",
+        "apply: x must have shape (T, *B, I) with I=3 (the input size of "
+        "params.layers[0]); got (7, 2, 4).",
     ),
     "no time axis": (
         lambda: apply(x=np.ones(3, np.float32)),
         ValueError,
-        "apply: x must have shape (*B, T, I) with I=3 (from params.layers[0].w_x); "
-        "got (3,).",
+        "apply: x must have shape (*B, T, I) with I=3 (the input size of "
+        "params.layers[0]); got (3,).",
     ),
     "integers": (
         lambda: apply(x=np.ones((2, 7, 3), int)),
@@ -197,12 +197,6 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "apply: resets must have shape (2, 7) ((*B, T), the time and batch axes of x); "
         "got (7, 2).",
     ),
-    "key without regularizer": (
-        lambda: apply(key=KEY),
-        ValueError,
-        "apply: key has no effect without a regularizer; pass "
-        "regularizer=Regularizer(...) or drop the key.",
-    ),
     "regularizer without key": (
         lambda: apply(regularizer=Regularizer(dropout=0.1)),
         ValueError,
@@ -227,9 +221,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "implementation": (
         lambda: apply(implementation="scan"),
         TypeError,
-        "apply: implementation must be Scan(...), Loop(), Cudnn(...), "
-        "SplitUnits(...) or None; got "
-        "'scan'.",
+        "apply: implementation must be an lstm_jax.Implementation, such as "
+        "Scan(...) or Loop(), or None; got 'scan'.",
     ),
     "unroll of Scan": (
         lambda: apply(implementation=Scan(unroll=0)),
@@ -264,8 +257,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
             lj.init_cell(KEY, 3, 5).replace(options=CellOptions(coupled=True))
         ),
         ValueError,
-        "apply: params.w_x must have 3 columns a unit (gates i, g, o are present by "
-        "params.options); got shape (3, 20).",
+        "apply: params.w_x must have 3 columns a unit (gates i, g, o are present by"
+        " options); got shape (3, 20).",
     ),
     "coupled without an input gate": (
         lambda: lj.init_cell(
@@ -301,8 +294,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "recurrent weights": (
         lambda: apply(changed(w_h=np.zeros((4, 20), np.float32))),
         ValueError,
-        "apply: params.w_h must have shape (5, 20) (from params.w_x (3, 20); gates i, "
-        "f, g, o are present by params.options; 5 outputs); got (4, 20).",
+        "apply: params.w_h must have shape (5, 20) (from w_x (3, 20); gates i, f, "
+        "g, o are present by options; 5 outputs); got (4, 20).",
     ),
     "weights of three axes": (
         lambda: apply(changed(w_x=np.zeros((2, 3, 20), np.float32))),
@@ -318,20 +311,20 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "bias": (
         lambda: apply(changed(b=np.zeros(15, np.float32))),
         ValueError,
-        "apply: params.b must have shape (20,) (from params.w_x (3, 20); gates i, f, "
-        "g, o are present by params.options); got (15,).",
+        "apply: params.b must have shape (20,) (from w_x (3, 20); gates i, f, g, o "
+        "are present by options); got (15,).",
     ),
     "peephole": (
         lambda: apply(changed(peephole=np.zeros((4, 5), np.float32))),
         ValueError,
-        "apply: params.peephole must have shape (3, 5) (from params.w_x (3, 20); gates "
-        "i, f, g, o are present by params.options); got (4, 5).",
+        "apply: params.peephole must have shape (3, 5) (from w_x (3, 20); gates i, "
+        "f, g, o are present by options); got (4, 5).",
     ),
     "projection": (
         lambda: apply(changed(projection=np.zeros((4, 5), np.float32))),
         ValueError,
-        "apply: params.projection must have shape (5, 5) (H=5 from params.w_x and 4 "
-        "gates: gates i, f, g, o are present by params.options); got (4, 5).",
+        "apply: params.projection must have shape (5, 5) (H=5 from w_x and 4 gates:"
+        " gates i, f, g, o are present by options); got (4, 5).",
     ),
     "norm": (
         lambda: apply(changed(norm=1.0)),
@@ -341,20 +334,20 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "gain of a norm": (
         lambda: apply(changed(norm=CELL.norm.replace(gain_c=np.ones(4, np.float32)))),
         ValueError,
-        "apply: params.norm.gain_c must have shape (5,) (from params.w_x (3, 20); "
-        "gates i, f, g, o are present by params.options); got (4,).",
+        "apply: params.norm.gain_c must have shape (5,) (from w_x (3, 20); gates i,"
+        " f, g, o are present by options); got (4,).",
     ),
     "missing gain": (
         lambda: apply(changed(norm=lj.GateNorm())),
         ValueError,
-        "apply: params.norm.gain must have shape (20,) (gates i, f, g, o are present "
-        "by params.options); got None.",
+        "apply: params.norm.gain must have shape (20,) (gates i, f, g, o are "
+        "present by options); got None.",
     ),
     "layers that do not fit": (
         lambda: apply(lj.Stack((CELL, lj.init_cell(KEY, 4, 5)))),
         ValueError,
-        "apply: params.layers[1].w_x must have 5 rows (the width of the output of "
-        "params.layers[0]); got shape (4, 20).",
+        "apply: params.layers[1] must have an input size of 5 (the width of the "
+        "output of params.layers[0]); got 4.",
     ),
     "empty stack": (
         lambda: apply(lj.Stack(())),
@@ -364,8 +357,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "directions that do not fit": (
         lambda: apply(lj.Bidirectional(CELL, lj.init_cell(KEY, 4, 5))),
         ValueError,
-        "apply: params.backward.w_x must have 3 rows (the width of the input of "
-        "params.forward); got shape (4, 20).",
+        "apply: params.backward must have an input size of 3 (the width of the "
+        "input of params.forward); got 4.",
     ),
     "sum of two widths": (
         lambda: apply(lj.Bidirectional(CELL, lj.init_cell(KEY, 3, 4), "sum")),
@@ -386,14 +379,14 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "kind of params": (
         lambda: apply({"w": X}),
         TypeError,
-        "apply: params must be LSTMParams, Stack, Bidirectional, Reverse or Residual; "
-        "got dict.",
+        "apply: params must be LSTMParams or another Cell, Stack, Bidirectional, "
+        "Reverse or Residual; got dict.",
     ),
     "kind of inner params": (
         lambda: apply(lj.Stack((CELL, lj.Reverse(None)))),
         TypeError,
-        "apply: params.layers[1].inner must be LSTMParams, Stack, Bidirectional, "
-        "Reverse or Residual; got None.",
+        "apply: params.layers[1].inner must be LSTMParams or another Cell, Stack, "
+        "Bidirectional, Reverse or Residual; got None.",
     ),
     "a step of both directions": (
         lambda: lj.lstm_step(BOTH, ((H, H), (H, H)), X[:, 0]),
@@ -410,13 +403,14 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "input of a step": (
         lambda: lj.lstm_step(CELL, (H, H), X[:, 0, :2]),
         ValueError,
-        "lstm_step: x must have shape (*B, I) with I=3 (from params.w_x); got (2, 2).",
+        "lstm_step: x must have shape (*B, I) with I=3 (the input size of params); "
+        "got (2, 2).",
     ),
     "activations": (
         lambda: lj.activations(CELL, X[..., :2]),
         ValueError,
-        "activations: x must have shape (*B, T, I) with I=3 (from params.w_x); got "
-        "(2, 7, 2).",
+        "activations: x must have shape (*B, T, I) with I=3 (the input size of "
+        "params); got (2, 7, 2).",
     ),
     "explain": (
         lambda: lj.explain(CELL, X, lengths=[1]),
@@ -426,8 +420,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "zero_state": (
         lambda: lj.zero_state(X),
         TypeError,
-        "params must be LSTMParams, Stack, Bidirectional, Reverse or Residual; got "
-        "ndarray.",
+        "params must be LSTMParams or another Cell, Stack, Bidirectional, Reverse "
+        "or Residual; got ndarray.",
     ),
     "size in init": (
         lambda: lj.init(KEY, 3, 0),
@@ -488,8 +482,8 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
             add, None, np.zeros(3), X[..., 0].T, lengths=np.array([1, 2])
         ),
         ValueError,
-        "unroll: state must have the leading axes (2,) (*B of lengths or resets); got "
-        "shape (3,).",
+        "unroll: state must have the leading axes (2,) (*B of lengths, mask or "
+        "resets); got shape (3,).",
     ),
     "unroll: batch of lengths and resets": (
         lambda: lj.unroll(
@@ -532,7 +526,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ),
         NotImplementedError,
         "unroll: Scan(unroll=1, window=2, checkpoint=None) cannot run this: window "
-        "hoists x·W_x, which a foreign step does not have.",
+        "hoists x·W_x, which a bare step does not have.",
     ),
     "unroll: dtype of the state": (
         lambda: lj.unroll(
@@ -556,8 +550,10 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "kind in a config": (
         lambda: lj.from_config({"kind": "GRU"}),
         ValueError,
-        "from_config: config.kind must be one of LSTMParams, Stack, Bidirectional, "
-        "Reverse, Residual, SplitNorm, GateNorm, CellOptions, Activation; got 'GRU'.",
+        "from_config: config.kind must be one of LSTMParams, GRUParams, RNNParams, "
+        "FGRParams, LSTM1997Params, Stack, Bidirectional, Reverse, Residual, "
+        "SplitNorm, GateNorm, CellOptions, ActivationFn; got 'GRU'. A class of your"
+        " own goes into cells.",
     ),
     "fields in a config": (
         lambda: lj.from_config({"kind": "Stack", "layers": [{"kind": "Reverse"}]}),

@@ -148,8 +148,14 @@ class FGRParams(Cell):
     ) -> "FGRParams":
         """Draws the parameters; `cell` are fields of `LSTMParams.init`."""
         own, *rows = jax.random.split(key, 4)
-        fields = {"peephole": True, "recurrent_init": recurrent_init, **cell}
-        lstm = LSTMParams.init(own, input_size, hidden_size, **fields)
+        lstm = LSTMParams.init(
+            own,
+            input_size,
+            hidden_size,
+            peephole=True,
+            recurrent_init=recurrent_init,
+            **cell,
+        )
         units, dtype = lstm.hidden_size, lstm.w_h.dtype
         blocks = [
             draw_blocks(

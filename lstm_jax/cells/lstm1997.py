@@ -159,9 +159,15 @@ class LSTM1997Params(Cell):
         blocks = self.blocks
         if isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1:
             return [f"blocks must be a positive integer; got {blocks!r}."]
+        shape = getattr(self.w_x, "shape", ())
+        units = shape[1] - 2 * blocks if len(shape) == 2 else blocks
+        if units < 1 or units % blocks:
+            return [
+                "blocks must divide H, the columns of w_x without two a block; got "
+                f"blocks={blocks}, H={units}."
+            ]
 
         def shapes(inputs: int, columns: int) -> dict[str, tuple[int, ...]]:
-            units = columns - 2 * blocks
             return {
                 "w_x": (inputs, columns),
                 "w_h": (columns, columns),
@@ -169,16 +175,7 @@ class LSTM1997Params(Cell):
                 "b_g": (units,),
             }
 
-        problems = matrix_problems(self, shapes)
-        if problems:
-            return problems
-        units = self.output_size
-        if units < 1 or units % blocks:
-            return [
-                "blocks must divide H, the columns of w_x without two a block; got "
-                f"blocks={blocks}, H={units}."
-            ]
-        return []
+        return matrix_problems(self, shapes)
 
     @classmethod
     def init(  # type: ignore[override]

@@ -5,3 +5,5 @@ ValueError for shapes and values, TypeError for dtypes and kinds, NotImplemented
 for what cannot be done. Each names the call, the argument, what was expected and where
 that comes from, and what came.
 """
+
+__all__: list[str] = []  # the public names stand in lstm_jax itself

@@ -51,10 +51,9 @@ def check_network(
         case Cell():
             inputs, width = check_cell(call, params, path)
             if features is not None and inputs != features:
-                own = f"; w_x has {tuple(params.w_x.shape)}" * hasattr(params, "w_x")
                 raise ValueError(
                     f"{call}: {path} must have an input size of {features} (the width "
-                    f"of {source}); got {inputs}{own}."
+                    f"of {source}); got {inputs}."
                 )
             return width
         case Stack(layers):
@@ -141,8 +140,8 @@ def check_input(
     least = axes.count(",")
     if len(x.shape) < least or x.shape[-1] != size:
         raise ValueError(
-            f"{call}: x must have shape {axes} with I={size} (from {path}); got "
-            f"{tuple(x.shape)}."
+            f"{call}: x must have shape {axes} with I={size} (the input size of "
+            f"{path}); got {tuple(x.shape)}."
         )
 
 
@@ -196,6 +195,8 @@ def _cell_state(call: str, name: str, cell: Cell, value: Any, layout: Layout) ->
         fields = getattr(type(like), "_fields", range(len(like)))
         kind = f"({', '.join(map(str, fields))}) of {kind_of(cell)}"
         _members(call, name, value, len(like), kind)
+    elif hasattr(like, "shape"):
+        value = [value]
     elif jax.tree.structure(value) != jax.tree.structure(like):
         raise ValueError(
             f"{call}: {name} must have the structure {jax.tree.structure(like)}, of "
@@ -203,7 +204,7 @@ def _cell_state(call: str, name: str, cell: Cell, value: Any, layout: Layout) ->
             "lstm_jax.zero_state(params, batch_shape) makes one."
         )
     named = jax.tree_util.tree_leaves_with_path(like)
-    parts = jax.tree.leaves(value, is_leaf=lambda a: a is None)
+    parts = list(value) if isinstance(value, tuple | list) else jax.tree.leaves(value)
     if len(parts) != len(named):
         raise ValueError(
             f"{call}: {name} must have {len(named)} arrays, of {kind_of(cell)}; got "
