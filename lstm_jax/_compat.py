@@ -16,7 +16,7 @@ def enable_x64(on: bool) -> Any:
     """A context in which JAX has 64-bit types, or has not; until jax 0.8."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(on)
-    from jax.experimental import enable_x64
+    from jax.experimental import enable_x64  # type: ignore[attr-defined]
 
     return enable_x64(on)
 
@@ -53,4 +53,4 @@ def vary(a: jax.Array, axes: Any) -> jax.Array:
     """An array that varies over manual mesh axes over which it has not varied yet."""
     if hasattr(lax, "pcast"):
         return lax.pcast(a, axes, to="varying")
-    return lax.pvary(a, axes)  # until jax 0.8
+    return lax.pvary(a, axes)  # type: ignore[attr-defined]  # until jax 0.8

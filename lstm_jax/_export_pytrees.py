@@ -74,12 +74,12 @@ def _register(kind: Any, serialize: Any, deserialize: Any) -> None:
 
 def register() -> None:
     """Registers every class that can stand in a program's arguments or results."""
-    for kind in _NAMED_TUPLES:
+    for state in _NAMED_TUPLES:
         export.register_namedtuple_serialization(
-            kind, serialized_name=f"lstm_jax.{kind.__name__}"
+            state, serialized_name=f"lstm_jax.{state.__name__}"
         )
-    for kind in _STATIC:
-        _register_static(kind)
+    for static in _STATIC:
+        _register_static(static)
     for kind in KINDS.values():
         if getattr(kind, "_flax_dataclass", False):
             _register_node(kind)

@@ -113,7 +113,7 @@ def init_one_cell(
     **fields: Any,
 ) -> Params:
     """Draws one layer by its class, or by the function that draws it."""
-    draw_cell = cell.init if isinstance(cell, type) else cell
+    draw_cell = getattr(cell, "init", cell)
     return draw_cell(key, input_size, hidden_size, **fields)
 
 

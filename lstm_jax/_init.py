@@ -157,7 +157,7 @@ def init(
         raise ValueError(
             f"init: merge must be one of {', '.join(MERGES)}; got {merge!r}."
         )
-    draw: Any = cell.init if isinstance(cell, type) else cell
+    draw: Any = getattr(cell, "init", cell)
     layers: list[Any] = []
     width = input_size
     for own, units in zip(jax.random.split(key, len(sizes)), sizes, strict=True):

@@ -223,7 +223,7 @@ def test_a_way_of_running_is_asked_what_it_can_do_and_not_what_it_is() -> None:
                 for one in asked
                 for part in ast.walk(one)
             }
-            assert not found & WAYS, (name, node.lineno)
+            assert not found & WAYS, (name, ast.dump(node))
 
 
 def imports(tree: ast.Module, known: Any) -> Iterator[str]:

@@ -120,7 +120,7 @@ def test_the_library_imports_what_it_declares() -> None:
 
 
 def test_mathematics_and_validation_stand_apart() -> None:
-    """Some files raise errors of arguments, computing nothing; equations the reverse."""
+    """Checks raise and compute nothing; equations do the reverse."""
     for path in (ROOT / "lstm_jax" / "cells").glob("lstm*.py"):
         assert "raise" not in path.read_text() or path.stem == "lstm_params", path
     for path in (ROOT / "lstm_jax" / "checks").glob("*.py"):

@@ -159,7 +159,7 @@ class LSTM1997Params(Cell):
         blocks = self.blocks
         if isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1:
             return [f"blocks must be a positive integer; got {blocks!r}."]
-        shape = getattr(self.w_x, "shape", ())
+        shape: Any = getattr(self.w_x, "shape", ())
         units = shape[1] - 2 * blocks if len(shape) == 2 else blocks
         if units < 1 or units % blocks:
             return [

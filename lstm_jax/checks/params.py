@@ -197,7 +197,7 @@ def _cell_state(call: str, name: str, cell: Cell, value: Any, layout: Layout) ->
         _members(call, name, value, len(like), kind)
     elif hasattr(like, "shape"):
         value = [value]
-    elif jax.tree.structure(value) != jax.tree.structure(like):
+    elif jax.tree.structure(value) != jax.tree.structure(like):  # type: ignore[operator]
         raise ValueError(
             f"{call}: {name} must have the structure {jax.tree.structure(like)}, of "
             f"{kind_of(cell)}; got {jax.tree.structure(value)}. "

@@ -72,7 +72,7 @@ def _check_reset_state(call: str, state: Any, args: SequenceArgs) -> None:
     if args.resets is None:
         raise ValueError(f"{call}: reset_state has no effect without resets.")
     got, want = jax.tree.structure(given), jax.tree.structure(state)
-    if got != want:
+    if got != want:  # type: ignore[operator]
         raise ValueError(
             f"{call}: reset_state must have the structure of state, {want}; got {got}."
         )
@@ -81,7 +81,7 @@ def _check_reset_state(call: str, state: Any, args: SequenceArgs) -> None:
 def check_kept(call: str, before: Any, after: Any) -> None:
     """Checks that a step gave its state back with the types it had."""
     one, two = jax.tree.structure(before), jax.tree.structure(after)
-    if one != two:
+    if one != two:  # type: ignore[operator]
         raise TypeError(
             f"{call}: step must return a state of the structure it was given, {one}; "
             f"got {two}."

@@ -95,8 +95,8 @@ class SplitUnits(Scan):
         self, inputs: LayerInputs, reverse: bool
     ) -> tuple[LSTMState, jax.Array]:
         """Runs one layer of this library."""
-        width = inputs.cell.w_h.shape[0]
-        gather = _Gather(self.axis, inputs.cell.projection is not None)
+        cell: Any = inputs.cell
+        gather = _Gather(self.axis, cell.projection is not None)
 
         def part(inputs: LayerInputs) -> tuple[LSTMState, jax.Array]:
             # Here, so that a gradient is summed over devices once, not at every step.
@@ -115,7 +115,7 @@ class SplitUnits(Scan):
             axis_names={self.axis} if self.batch is None else {self.axis, self.batch},
         )
         (h, c), y = run(given)
-        return LSTMState(h[..., :width], c), y[..., :width]
+        return LSTMState(h[..., : cell.output_size], c), y[..., : cell.output_size]
 
     def unsupported(self, request: Request) -> list[str]:
         """Why units cannot be split over the devices."""
@@ -148,7 +148,8 @@ class SplitUnits(Scan):
 
     def _specs(self, inputs: LayerInputs) -> LayerInputs:
         """What is split by units and by rows, and what every device has whole."""
-        _, x, fixed, stepped, _, reset_state, step_masks = inputs
+        cell: Any
+        cell, x, fixed, stepped, _, reset_state, step_masks = inputs
         axes = x.ndim - 2
         batch = (self.batch, *[None] * (axes - 1)) if axes else ()
 
@@ -167,7 +168,7 @@ class SplitUnits(Scan):
 
         state = LSTMState(P(*batch, None), P(*batch, self.axis))
         return LayerInputs(
-            self._columns(inputs.cell),
+            self._columns(cell),
             rows((None,), None, x),
             drop_masks((), fixed),
             drop_masks((None,), stepped),
@@ -198,7 +199,7 @@ class SplitUnits(Scan):
 
 def _split_gates(inputs: LayerInputs) -> LayerInputs:
     """Columns of G·H as (G, H), so that units stand on the last axis of every leaf."""
-    cell = inputs.cell
+    cell: Any = inputs.cell
     gates = len(cell.options.gates)
 
     def apart(w: Any) -> Any:
@@ -212,7 +213,7 @@ def _split_gates(inputs: LayerInputs) -> LayerInputs:
 
 def _joined_gates(inputs: LayerInputs) -> LayerInputs:
     """The inverse of `_split_gates`, of any number of units."""
-    cell = inputs.cell
+    cell: Any = inputs.cell
 
     def joined(w: Any) -> Any:
         if w is None:
