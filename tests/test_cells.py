@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from lstm_jax import Bidirectional, Regularizer, Reverse, Stack
+from lstm_jax import Bidirectional, Regularizer, Reverse, Stack, convert
 from lstm_jax.cells import lstm, lstm_fast
 from lstm_jax.testing import check_step
 from lstm_jax.variants import (
@@ -20,7 +20,7 @@ from lstm_jax.variants import (
     RNNParams,
 )
 from tests import cases
-from tests.compare import assert_close
+from tests.compare import assert_close, assert_same
 
 LENGTHS = np.array([7, 3, 5])
 
@@ -127,7 +127,9 @@ def test_gru_against_torch() -> None:
     params, own_x = torch_gru(module), jnp.asarray(x.detach().numpy())
     (dparams, dx), (out, state) = jax.grad(loss, (0, 1), has_aux=True)(params, own_x)
     assert_close(out, y.detach().numpy(), 2e-6)
-    assert_close(jnp.stack(jax.tree.leaves(state)), h.detach().numpy(), 2e-6)
+    (end,) = convert.to_torch_state(params, state)
+    assert_close(end, h.detach().numpy(), 2e-6)
+    assert_same(convert.from_torch_state(params, end), state)
     assert_close(dx, x.grad.numpy(), 2e-6)
     for layer in range(2):
         for side, suffix in (
@@ -214,3 +216,26 @@ def test_a_reset_gru_in_reverse_has_its_state() -> None:
     first, end = lstm_jax.apply(Reverse(params), x[:, :2], 2 * start)
     assert_close(y, jnp.concatenate([first, second], 1), 1e-12)
     assert_close(h, end, 1e-12)
+
+
+def test_states_of_torch() -> None:
+    """A network that goes on from a state of torch goes on as torch does."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    module = torch.nn.LSTM(3, 5, 2, batch_first=True, bidirectional=True, proj_size=4)
+    params = convert.from_torch(module)
+    x = torch.randn(3, 7, 3)
+    h, c = torch.randn(4, 3, 4), torch.randn(4, 3, 5)
+    with torch.no_grad():
+        expected, ends = module(x, (h, c))
+    start = convert.from_torch_state(params, (h, c))
+    y, state = lstm_jax.apply(params, x.numpy(), start)
+    assert_close(y, expected.numpy(), 2e-6)
+    for own, end in zip(convert.to_torch_state(params, state), ends, strict=True):
+        assert_close(own, end.numpy(), 2e-6)
+    with pytest.raises(ValueError, match="with 4 layers and directions"):
+        convert.from_torch_state(params, (h[:2], c[:2]))
+    with pytest.raises(ValueError, match=r"state\[0\]\[0\]\.h must have shape"):
+        convert.from_torch_state(params, (c, h))
+    with pytest.raises(ValueError, match="state must have 2 arrays"):
+        convert.from_torch_state(params, h)

@@ -17,6 +17,7 @@ from lstm_jax.convert._onnx_write import to_onnx
 from lstm_jax.convert._safetensors import from_safetensors, to_safetensors
 from lstm_jax.convert._tflite import from_tflite_tensors
 from lstm_jax.convert._torch import from_torch, to_torch
+from lstm_jax.convert._torch_state import from_torch_state, to_torch_state
 
 __all__ = [
     "from_cudnn",
@@ -30,6 +31,7 @@ __all__ = [
     "from_safetensors",
     "from_tflite_tensors",
     "from_torch",
+    "from_torch_state",
     "to_cudnn",
     "to_equinox",
     "to_haiku",
@@ -39,4 +41,5 @@ __all__ = [
     "to_onnx",
     "to_safetensors",
     "to_torch",
+    "to_torch_state",
 ]
