@@ -4,7 +4,6 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax._dtypes import result_dtype
@@ -12,7 +11,7 @@ from lstm_jax._params import Params, State
 from lstm_jax._state import mirror, own_containers, state_types
 from lstm_jax.checks.messages import Layout, kind_of
 from lstm_jax.checks.params import check_params, check_state
-from lstm_jax.convert._arrays import host
+from lstm_jax.convert._arrays import host, on_device
 
 
 def from_torch_state(params: Params, state: Any) -> State:
@@ -59,7 +58,7 @@ def from_torch_state(params: Params, state: Any) -> State:
                 f"{call}: state[{k}] must have shape (layers · directions, *B, H) with "
                 f"{count} layers and directions (from params); got {a.shape}."
             )
-    leaves = [jnp.asarray(a[k]) for k in range(count) for a in arrays]
+    leaves = on_device(call, [a[k] for k in range(count) for a in arrays])
     own = jax.tree.unflatten(jax.tree.structure(like), leaves)
     check_state(call, "state", params, own, Layout(None, arrays[0].shape[1:-1]))
     return own
