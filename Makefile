@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 JOBS ?= auto
 
-.PHONY: demo test test-oldest lint clean
+.PHONY: demo test test-data test-oldest lint clean
 .DEFAULT_GOAL := test
 
 # The stamp is the last thing written: an installation that broke off starts again.
@@ -31,8 +31,12 @@ demo: $(VENV)/.demo  ## one seed of two experiments: read digits, and measure gr
 	$(BIN)/python -m experiments run digits --seeds 0 --tasks rows --rates 0.01 --out demo/digits
 	$(BIN)/python -m experiments run gradient_lag --seeds 0 --updates 200 --out demo/gradient_lag
 
-test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests, with coverage
+test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests that need no data files, with coverage
 	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
+
+test-data: $(VENV)/.installed  ## tests of the real data files, downloaded or from LSTM_JAX_DATA
+	$(BIN)/python -m experiments fetch
+	$(BIN)/python -m pytest -n $(JOBS) -m data tests
 
 test-oldest: $(OLDEST)/.installed  ## the core's tests on the oldest jax, flax and optax
 	$(OLDEST)/bin/python -m pytest -n $(JOBS) tests --ignore tests/test_experiments.py --ignore tests/test_benchmarks.py --ignore tests/test_package.py --ignore tests/test_linen.py --ignore tests/test_nnx.py --ignore tests/test_variants.py --ignore-glob 'tests/test_convert*'

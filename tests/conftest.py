@@ -3,12 +3,7 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
-
-# Where the variable is not set, files that were laid beside the checkout are found.
-BESIDE = Path(__file__).parents[2] / "shared/data"
-if BESIDE.is_dir():
-    os.environ.setdefault("LSTM_JAX_DATA", str(BESIDE))
+from typing import Any
 
 # Nearly all of a test's time is compilation. XLA's passes all run; LLVM's do not, and
 # fusions are emitted the older way, which takes a third of the time.
@@ -37,6 +32,62 @@ hypothesis.settings.register_profile(
     "lstm_jax", deadline=None, derandomize="CI" in os.environ, max_examples=15
 )
 hypothesis.settings.load_profile("lstm_jax")
+
+# How many tests with the mark `data` were left out; workers tell the main process.
+LEFT_OUT = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)  # those that -k leaves out are no concern of this
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leaves out tests that need the real files, unless -m says something of them."""
+    if "data" in config.option.markexpr:
+        return
+    real = [item for item in items if item.get_closest_marker("data")]
+    items[:] = [item for item in items if not item.get_closest_marker("data")]
+    config.hook.pytest_deselected(items=real)
+    config.stash[LEFT_OUT] = len(real)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = len(real)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if "left_out" in (found := getattr(node, "workeroutput", {})):
+        node.config.stash[LEFT_OUT] = found["left_out"]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"{count} tests of the real data files were left out; make test-data runs "
+            "them."
+        )
+
+
+@pytest.fixture(scope="session")
+def small_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The folder of the small files, and their sources."""
+    from tests import small_data
+
+    folder = tmp_path_factory.mktemp("data")
+    return folder, small_data.write(folder)
+
+
+@pytest.fixture
+def small_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments read small files of the same formats, unless the test is `data`."""
+    if request.node.get_closest_marker("data"):
+        return
+    from experiments import data
+
+    folder, sources = request.getfixturevalue("small_files")
+    monkeypatch.setenv("LSTM_JAX_DATA", str(folder))
+    for name, source in sources.items():
+        monkeypatch.setattr(data, name, source)
 
 
 @pytest.fixture
