@@ -1,30 +1,26 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Strict numerics for all tests, several CPU devices for those of meshes."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+import hypothesis
+import jax
+import pytest
+
+from tests import xla_flags
 
 # Where the variable is not set, files that were laid beside the checkout are found.
 BESIDE = Path(__file__).parents[2] / "shared/data"
 if BESIDE.is_dir():
     os.environ.setdefault("LSTM_JAX_DATA", str(BESIDE))
 
-# Nearly all of a test's time is compilation. XLA's passes all run; LLVM's do not, and
-# fusions are emitted the older way, which takes a third of the time.
-FLAGS = (
-    "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
+# Before the first use of a device, which is when XLA reads them; workers inherit them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XLA_FLAGS"] = xla_flags.chosen(os.environ.get("XLA_FLAGS", ""))
 os.environ.setdefault("KERAS_BACKEND", "jax")  # it looks for tensorflow otherwise
-
-import gc
-
-import hypothesis
-import jax
-import pytest
 
 gc.set_threshold(200_000, 20, 20)  # tracing makes many objects and few cycles
 jax.config.update("jax_platforms", "cpu")

@@ -12,8 +12,6 @@ import pytest
 from benchmarks import __main__, cases, compare, memory, report, workers
 from benchmarks.peers import NAMES, OURS
 
-pytestmark = pytest.mark.no_cover
-
 IN_FLAX_AND_BY_HAND = ("lstm_jax", "lstm_jax_sharded", "scan_by_hand", "linen", "nnx")
 
 

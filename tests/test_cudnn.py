@@ -131,7 +131,6 @@ PAIRS = sorted(
 assert len(PAIRS) == len(NETWORKS) + len(LENGTHS) - 1
 
 
-@pytest.mark.no_cover
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("network, lengths", PAIRS)
 def test_it_is_scan(network: str, lengths: str) -> None:

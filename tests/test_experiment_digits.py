@@ -18,7 +18,6 @@ from experiments.digits.run import SMOKE, standard_error
 from experiments.digits.settings import Settings
 
 pytestmark = [
-    pytest.mark.no_cover,
     pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
 ]
 

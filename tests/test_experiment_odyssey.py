@@ -15,7 +15,7 @@ from experiments.odyssey import baselines, chorales, fitting, nets, showing
 from experiments.odyssey.recipe import Recipe
 from lstm_jax import variants
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 FOLDER = Path(chorales.__file__).parent
 RECIPE = Recipe(epochs=1, rows=2, learning_rates=(1e-3,), output_dropout=0.5)

@@ -25,7 +25,7 @@ from experiments import (
 )
 from experiments.gradient_lag import gradients, nets
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 FOLDER = Path(__main__.__file__).parent
 NUMBER = re.compile(r"\d+\.\d+|\d{1,3}(?:,\d{3})+")

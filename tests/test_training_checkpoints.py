@@ -28,7 +28,6 @@ from tests.training_run import EVERY
 KILLS = 20
 
 
-@pytest.mark.no_cover
 def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
     """SIGKILL falls anywhere: while compiling, training, saving, deleting, logging."""
     context = multiprocessing.get_context("forkserver")
@@ -133,7 +132,6 @@ def files(checkpoint: Path) -> list[Path]:
 
 # Orbax closes its event loop while other reads of the same damaged file still fail.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.no_cover
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_a_torn_or_corrupt_checkpoint_is_noticed(
     two: tuple[Path, dict[int, training.TrainState]], tmp_path: Path, damage: str

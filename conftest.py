@@ -1,0 +1,84 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""For tests/ and for the doctests of lstm_jax/ alike."""
+
+import importlib.util
+from collections.abc import Iterator
+
+import jax
+import pytest
+
+from lstm_jax import _compat
+
+# Tests that need more than lstm_jax[test]: files, or single tests, and packages.
+NEEDS = {
+    "test_benchmarks.py": "tyro",
+    "test_benchmarks.py::test_peers": "torch",
+    "test_convert.py": "onnx safetensors",
+    "test_convert_command.py": "keras onnx safetensors torch",
+    "test_convert_jaxlibs.py": "equinox haiku",
+    "test_convert_keras.py": "keras",
+    "test_convert_keras_file.py": "h5py keras",
+    "test_convert_onnx.py": "onnx onnxruntime",
+    "test_convert_onnx.py::test_silero_files_hold_what_its_torchscript_holds": "torch",
+    "test_convert_onnx_graphs.py": "onnx onnxruntime",
+    "test_convert_onnx_refusals.py": "onnx onnxruntime",
+    "test_convert_onnx_write.py": "onnx onnxruntime",
+    "test_convert_tflite.py": "ai_edge_litert",
+    "test_convert_torch.py": "safetensors torch",
+    "test_experiment*.py": "markdown_it mlxtend pooch scipy sklearn tyro",
+    "test_variants.py::test_as_torch": "torch",
+}
+LEFT_OUT = {
+    f"tests/{name}": " and ".join(missing)
+    for name, packages in NEEDS.items()
+    if (missing := [p for p in packages.split() if not importlib.util.find_spec(p)])
+}
+collect_ignore_glob = [name for name in LEFT_OUT if "::" not in name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--whole", action="store_true", help="fail where a package is missing"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if LEFT_OUT and config.option.whole:
+        raise pytest.UsageError("--whole needs all packages\n" + "\n".join(left_out()))
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    out = [item for item in items if item.nodeid.split("[")[0] in LEFT_OUT]
+    items[:] = [item for item in items if item not in out]
+    config.hook.pytest_deselected(items=out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in left_out():
+        terminalreporter.write_line(line)
+
+
+def left_out() -> list[str]:
+    """A line for each kind of package that isn't there."""
+    return [
+        f"Left out, for want of {missing}: "
+        + ", ".join(name for name, m in LEFT_OUT.items() if m == missing)
+        + "; pip install 'lstm_jax[dev]' torch"
+        for missing in sorted(set(LEFT_OUT.values()))
+    ]
+
+
+@pytest.fixture(autouse=True)
+def examples_run_as_users_run_them(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests have 64 bits and strict promotion; JAX comes with neither."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    with (
+        _compat.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
