@@ -65,7 +65,7 @@ def left_out() -> list[str]:
     return [
         f"Left out, for want of {missing}: "
         + ", ".join(name for name, m in LEFT_OUT.items() if m == missing)
-        + "; pip install 'lstm_jax[dev]' torch"
+        + "; lstm_jax[dev,benchmarks] has it"
         for missing in sorted(set(LEFT_OUT.values()))
     ]
 
