@@ -51,7 +51,7 @@ test-newest-core: $(NEWEST)/.core  ## the core's tests on the newest Python and 
 	$(NEWEST)/bin/python -m pytest -n $(JOBS) $(CORE:%=tests/test_%.py)
 
 test-oldest: $(OLDEST)/.installed  ## all tests of the library on the oldest jax, flax and optax
-	$(OLDEST)/bin/python -m pytest -n $(JOBS) tests
+	$(OLDEST)/bin/python -m pytest -n $(JOBS)
 
 test-package: $(VENV)/.installed  ## what an index would get: alone in an environment it runs the README's first block
 	rm -rf dist dist-venv

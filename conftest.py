@@ -11,25 +11,30 @@ from lstm_jax import _compat
 
 # Tests that need more than lstm_jax[test]: files, or single tests, and packages.
 NEEDS = {
-    "test_benchmarks.py": "tyro",
-    "test_benchmarks.py::test_peers": "torch",
-    "test_convert.py": "onnx safetensors",
-    "test_convert_command.py": "keras onnx safetensors torch",
-    "test_convert_jaxlibs.py": "equinox haiku",
-    "test_convert_keras.py": "keras",
-    "test_convert_keras_file.py": "h5py keras",
-    "test_convert_onnx.py": "onnx onnxruntime",
-    "test_convert_onnx.py::test_silero_files_hold_what_its_torchscript_holds": "torch",
-    "test_convert_onnx_graphs.py": "onnx onnxruntime",
-    "test_convert_onnx_refusals.py": "onnx onnxruntime",
-    "test_convert_onnx_write.py": "onnx onnxruntime",
-    "test_convert_tflite.py": "ai_edge_litert",
-    "test_convert_torch.py": "safetensors torch",
-    "test_experiment*.py": "markdown_it mlxtend pooch scipy sklearn tyro",
-    "test_variants.py::test_as_torch": "torch",
+    "lstm_jax/convert/_equinox.py": "equinox",
+    "lstm_jax/convert/_keras.py": "keras",
+    "lstm_jax/convert/_torch.py::lstm_jax.convert._torch.to_torch": "torch",
+    "tests/test_benchmarks.py": "equinox haiku keras onnxruntime tyro",
+    "tests/test_benchmarks.py::test_peers": "torch",
+    "tests/test_benchmarks.py::test_scaling": "torch",
+    "tests/test_convert.py": "onnx safetensors",
+    "tests/test_convert_command.py": "keras onnx safetensors torch",
+    "tests/test_convert_jaxlibs.py": "equinox haiku",
+    "tests/test_convert_keras.py": "keras",
+    "tests/test_convert_keras_file.py": "h5py keras",
+    "tests/test_convert_onnx.py": "onnx onnxruntime",
+    "tests/test_convert_onnx.py::"
+    "test_silero_files_hold_what_its_torchscript_holds": "torch",
+    "tests/test_convert_onnx_graphs.py": "onnx onnxruntime",
+    "tests/test_convert_onnx_refusals.py": "onnx onnxruntime",
+    "tests/test_convert_onnx_write.py": "onnx onnxruntime",
+    "tests/test_convert_tflite.py": "ai_edge_litert",
+    "tests/test_convert_torch.py": "safetensors torch",
+    "tests/test_experiment*.py": "markdown_it mlxtend pooch scipy sklearn tyro",
+    "tests/test_variants.py::test_as_torch": "torch",
 }
 LEFT_OUT = {
-    f"tests/{name}": " and ".join(missing)
+    name: " and ".join(missing)
     for name, packages in NEEDS.items()
     if (missing := [p for p in packages.split() if not importlib.util.find_spec(p)])
 }

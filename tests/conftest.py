@@ -10,6 +10,7 @@ import hypothesis
 import jax
 import pytest
 
+from lstm_jax._compat import enable_x64
 from tests import xla_flags
 
 # Where the variable is not set, files that were laid beside the checkout are found.
@@ -45,7 +46,7 @@ def as_users_have_it() -> Iterator[None]:
 @pytest.fixture
 def in_32_bits() -> Iterator[None]:
     """As experiments run; their results are of this width."""
-    with jax.enable_x64(False):
+    with enable_x64(False):
         yield
 
 

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__, cases, compare, memory, report, workers
-from benchmarks.peers import NAMES, OURS
-
-IN_FLAX_AND_BY_HAND = ("lstm_jax", "lstm_jax_sharded", "scan_by_hand", "linen", "nnx")
+from benchmarks.peers import JAX, NAMES, OURS
 
 
 def run(verb: str, folder: Path, *more: str) -> dict[str, Any]:
@@ -32,26 +30,26 @@ def test_scan_vs_loop(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_peers(tmp_path: Path, capsys: Any) -> None:
-    found = run("peers", tmp_path, "--libraries", *IN_FLAX_AND_BY_HAND)
+    found = run("peers", tmp_path)
     for row in found["results"]["rows"].values():
+        assert set(row["forward"]) == set(NAMES)
+        assert set(row["train"]) == set(NAMES) - {"onnxruntime"}
         for what in ("forward", "train"):
-            assert set(row[what]) == set(IN_FLAX_AND_BY_HAND)
             assert all(len(times) == 1 for times in row[what].values())
     assert "geometric mean" in capsys.readouterr().out
 
 
 def test_memory(tmp_path: Path, capsys: Any) -> None:
-    found = run("memory", tmp_path, "--libraries", *memory.OURS, "scan_by_hand")
-    entries = found["results"]["lengths"]
-    assert [e["name"] for e in entries] == [*memory.OURS, "scan_by_hand"]
+    entries = run("memory", tmp_path)["results"]["lengths"]
+    assert [e["name"] for e in entries] == [*memory.OURS, *JAX]
     assert all(e["bytes"] > 0 and len(e["seconds"]) == 1 for e in entries)
     assert "checkpoint" in capsys.readouterr().out
 
 
 def test_scaling(tmp_path: Path, capsys: Any) -> None:
-    rows = run("scaling", tmp_path, "--libraries", *OURS)["results"]["rows"]
+    rows = run("scaling", tmp_path)["results"]["rows"]
     assert [row["axis"] for row in rows] == ["T", "T", "B", "B", "H"]
-    assert all(set(row["train"]) == set(OURS) for row in rows)
+    assert all(set(row["train"]) == {*OURS, "torch"} for row in rows)
     assert "GFLOP/s" in capsys.readouterr().out
 
 
@@ -114,6 +112,11 @@ def test_every_library_has_a_file() -> None:
 def test_the_tables_are_those_of_the_results() -> None:
     for path, text in report.pages(report.results()).items():
         assert path.read_text() == text, f"python -m benchmarks report; {path.name}"
+
+
+def test_figures_are_drawn(tmp_path: Path) -> None:
+    report.figures(report.results(), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(report.FIGURES)
 
 
 def test_a_stale_table_is_noticed() -> None:

@@ -21,6 +21,7 @@ import pytest
 
 import lstm_jax
 from lstm_jax import training
+from lstm_jax._compat import enable_x64
 from lstm_jax.training import _leaves
 from tests import training_run
 from tests.training_run import EVERY
@@ -215,7 +216,7 @@ def test_numbers_of_numpy_and_python_go_on(tmp_path: Path) -> None:
         kept = dict(steps=steps, every=2, checkpoints=checkpoints)
         return training.fit(training.train_step(loss), made, np.float32, **kept)
 
-    with jax.enable_x64(False):
+    with enable_x64(False):
         run(2, "twice")
         assert same(run(4, "twice"), run(4, "once"))
 
