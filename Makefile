@@ -21,7 +21,7 @@ $(VENV)/.installed $(VENV)/.demo: pyproject.toml .ci/constraints.txt
 	touch $@
 
 $(NEWEST)/.installed: EXTRAS = dev
-$(NEWEST)/.core: EXTRAS = test,convert
+$(NEWEST)/.core: EXTRAS = test
 $(NEWEST)/.installed $(NEWEST)/.core: pyproject.toml .ci/newest_python.py
 	python=$$($(PYTHON) .ci/newest_python.py) && $$python -m venv $(NEWEST)
 	$(NEWEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[$(EXTRAS)]'
