@@ -3,13 +3,14 @@
 
 import importlib.util
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 
 import jax
 import pytest
 
 from lstm_jax import _compat
 
-# Tests that need more than lstm_jax[test]: files, or single tests, and packages.
+# Tests that need more than lstm_jax[test]: how files or tests begin, and the packages.
 NEEDS = {
     "lstm_jax/convert/_equinox.py": "equinox",
     "lstm_jax/convert/_keras.py": "keras",
@@ -17,7 +18,8 @@ NEEDS = {
     "tests/test_benchmarks.py": "equinox haiku keras onnxruntime tyro",
     "tests/test_benchmarks.py::test_peers": "torch",
     "tests/test_benchmarks.py::test_scaling": "torch",
-    "tests/test_convert.py": "equinox keras",
+    "tests/test_convert.py": "equinox haiku keras",
+    "tests/test_convert.py::*[[]torch": "torch",
     "tests/test_convert_command.py": "keras torch",
     "tests/test_convert_jaxlibs.py": "equinox haiku",
     "tests/test_convert_keras.py": "keras",
@@ -55,7 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    out = [item for item in items if item.nodeid.split("[")[0] in LEFT_OUT]
+    out = [
+        i for i in items if any(fnmatchcase(i.nodeid, f"{name}*") for name in LEFT_OUT)
+    ]
     items[:] = [item for item in items if item not in out]
     config.hook.pytest_deselected(items=out)
 
