@@ -17,7 +17,6 @@ NEEDS = {
     "lstm_jax/convert/_torch.py::lstm_jax.convert._torch.to_torch": "torch",
     "tests/test_benchmarks.py": "equinox haiku keras onnxruntime tyro",
     "tests/test_benchmarks.py::test_peers": "torch",
-    "tests/test_benchmarks.py::test_scaling": "torch",
     "tests/test_convert.py": "equinox haiku keras",
     "tests/test_convert.py::*[[]torch": "torch",
     "tests/test_convert_command.py": "keras torch",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__, cases, compare, memory, report, workers
-from benchmarks.peers import JAX, NAMES, OURS
+from benchmarks.peers import NAMES, OURS
 
 
 def run(verb: str, folder: Path, *more: str) -> dict[str, Any]:
@@ -40,16 +40,17 @@ def test_peers(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_memory(tmp_path: Path, capsys: Any) -> None:
-    entries = run("memory", tmp_path)["results"]["lengths"]
-    assert [e["name"] for e in entries] == [*memory.OURS, *JAX]
+    found = run("memory", tmp_path, "--libraries", *memory.OURS, "scan_by_hand")
+    entries = found["results"]["lengths"]
+    assert [e["name"] for e in entries] == [*memory.OURS, "scan_by_hand"]
     assert all(e["bytes"] > 0 and len(e["seconds"]) == 1 for e in entries)
     assert "checkpoint" in capsys.readouterr().out
 
 
 def test_scaling(tmp_path: Path, capsys: Any) -> None:
-    rows = run("scaling", tmp_path)["results"]["rows"]
+    rows = run("scaling", tmp_path, "--libraries", *OURS)["results"]["rows"]
     assert [row["axis"] for row in rows] == ["T", "T", "B", "B", "H"]
-    assert all(set(row["train"]) == {*OURS, "torch"} for row in rows)
+    assert all(set(row["train"]) == set(OURS) for row in rows)
     assert "GFLOP/s" in capsys.readouterr().out
 
 
