@@ -394,8 +394,10 @@ def activations(
     Example:
         >>> import jax, lstm_jax
         >>> params = lstm_jax.init_cell(jax.random.key(0), 3, 5)
-        >>> inside = lstm_jax.activations(params, jax.numpy.ones((2, 7, 3)))
-        >>> bool(jax.numpy.all(inside.f > 0.5))  # the forget bias is 1
+        >>> inside = lstm_jax.activations(params, jax.numpy.zeros((2, 7, 3)))
+        >>> inside.f.shape
+        (2, 7, 5)
+        >>> bool(jax.numpy.allclose(inside.f, jax.nn.sigmoid(1.0)))  # the forget bias
         True
     """
     x, lengths, resets = map(array, (x, lengths, resets))

@@ -1,25 +1,22 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Strict numerics for all tests, several CPU devices for those of meshes."""
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
 
-# Nearly all of a test's time is compilation. XLA's passes all run; LLVM's do not, and
-# fusions are emitted the older way, which takes a third of the time.
-FLAGS = (
-    "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
-os.environ.setdefault("KERAS_BACKEND", "jax")  # it looks for tensorflow otherwise
-
-import gc
-
 import hypothesis
 import jax
 import pytest
+
+from lstm_jax._compat import enable_x64
+from tests import xla_flags
+
+# Before the first use of a device, which is when XLA reads them; workers inherit them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XLA_FLAGS"] = xla_flags.chosen(os.environ.get("XLA_FLAGS", ""))
+os.environ.setdefault("KERAS_BACKEND", "jax")  # it looks for tensorflow otherwise
 
 gc.set_threshold(200_000, 20, 20)  # tracing makes many objects and few cycles
 jax.config.update("jax_platforms", "cpu")
@@ -100,7 +97,7 @@ def as_users_have_it() -> Iterator[None]:
 @pytest.fixture
 def in_32_bits() -> Iterator[None]:
     """As experiments run; their results are of this width."""
-    with jax.enable_x64(False):
+    with enable_x64(False):
         yield
 
 

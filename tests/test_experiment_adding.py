@@ -14,7 +14,7 @@ from rich.progress import Progress
 from experiments import _parts
 from experiments.adding import learning, nets, report, run, task
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 LSTM = nets.CELLS["LSTM"]
 

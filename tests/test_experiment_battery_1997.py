@@ -12,7 +12,6 @@ from experiments.battery_1997 import cases, nets, run, tasks, training
 from lstm_jax.initializers import chrono
 
 pytestmark = [
-    pytest.mark.no_cover,
     pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
 ]
 

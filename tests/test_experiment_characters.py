@@ -15,7 +15,7 @@ from experiments import __main__
 from experiments.characters import compression, model, ngrams, sweep
 from lstm_jax import training
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 @pytest.mark.usefixtures("small_data")

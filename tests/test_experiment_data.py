@@ -18,7 +18,7 @@ from experiments.characters import model
 from experiments.odyssey import baselines, chorales
 from experiments.streamflow import series
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 NAMES = "SHAKESPEARE", "JSB", "FORCING", "RUNOFF"
 CONTENT = b"what is sent"

@@ -16,7 +16,6 @@ from experiments.digits.run import SMOKE
 from experiments.digits.settings import Settings
 
 pytestmark = [
-    pytest.mark.no_cover,
     pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
 ]
 

@@ -13,7 +13,7 @@ from experiments.forgetting import cell, exam, grammar, modern, online, report, 
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 KINDS = cell.Rules(
     gated=jnp.array([True, False, True, False]),
     reset=jnp.array([False, False, True, True]),

@@ -13,7 +13,7 @@ from experiments._parts import Parts
 from experiments.odyssey import baselines, chorales, fitting, nets
 from experiments.odyssey.recipe import Recipe
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 RECIPE = Recipe(epochs=1, rows=2, learning_rates=(1e-3,), output_dropout=0.5)
 

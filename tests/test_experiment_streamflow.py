@@ -17,7 +17,6 @@ from experiments import data
 from experiments.streamflow import nets, run, series, train
 
 pytestmark = [
-    pytest.mark.no_cover,
     pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
 ]
 

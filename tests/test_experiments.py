@@ -24,10 +24,7 @@ from experiments import (
 )
 from experiments.gradient_lag import gradients, nets
 
-pytestmark = [
-    pytest.mark.no_cover,
-    pytest.mark.usefixtures("as_users_have_it", "small_data"),
-]
+pytestmark = pytest.mark.usefixtures("as_users_have_it", "small_data")
 
 # Those that read files run on the real ones too.
 RUNS = [
