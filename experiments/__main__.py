@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Runs the experiments: python -m experiments {list, run NAME, report}."""
+"""Runs the experiments: python -m experiments {list, run, fetch, report, verify}."""
 
 import argparse
 import dataclasses
@@ -125,9 +125,38 @@ def run(name: str, arguments: Sequence[str]) -> None:
     print(f"{tables}\n{seconds:.0f} s; results and figures are in {out}")
 
 
+def fetch() -> None:
+    """Finds or downloads every data file; exits with one line for each it cannot."""
+    from experiments import data
+
+    missing = []
+    for source in data.sources():
+        try:
+            print(f"{source.name} is in {data.fetch(source).parent}")
+        except data.Unavailable as error:
+            missing.append(str(error))
+    if missing:
+        sys.exit("\n".join(missing))
+
+
+def verify() -> None:
+    """Holds all results against all text; exits with a line for each disagreement."""
+    from experiments import _verify
+
+    failures = 0
+    for name, claims in _verify.everything():
+        wrong = [what for holds, what in claims if not holds]
+        for what in wrong:
+            print(f"{name}: not so: {what}", file=sys.stderr)
+        print(f"{name}: {len(claims) - len(wrong)} of {len(claims)} claims hold")
+        failures += len(wrong)
+    if failures:
+        sys.exit(f"verify: {failures} claims do not hold")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    from experiments import _registry
+    from experiments import _registry, data
 
     parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -136,11 +165,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runner.add_argument("name", choices=_registry.names())
     runner.add_argument("settings", nargs=argparse.REMAINDER)
     verbs.add_parser("report", help="one page of all results, HTML and Markdown")
+    verbs.add_parser("fetch", help="find or download the data files of all")
+    verbs.add_parser("verify", help="hold all committed results against the text")
     given = parser.parse_args(arguments)
     if given.verb == "list":
         show()
     elif given.verb == "run":
-        run(given.name, given.settings)
+        try:
+            run(given.name, given.settings)
+        except data.Unavailable as error:
+            sys.exit(str(error))
+    elif given.verb == "fetch":
+        fetch()
+    elif given.verb == "verify":
+        verify()
     else:
         from experiments import _report
 

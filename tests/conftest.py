@@ -1,30 +1,22 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Strict numerics for all tests, several CPU devices for those of meshes."""
 
+import gc
 import os
 from collections.abc import Iterator
-from pathlib import Path
-
-# Where the variable is not set, files that were laid beside the checkout are found.
-BESIDE = Path(__file__).parents[2] / "shared/data"
-if BESIDE.is_dir():
-    os.environ.setdefault("LSTM_JAX_DATA", str(BESIDE))
-
-# Nearly all of a test's time is compilation. XLA's passes all run; LLVM's do not, and
-# fusions are emitted the older way, which takes a third of the time.
-FLAGS = (
-    "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
-os.environ.setdefault("KERAS_BACKEND", "jax")  # it looks for tensorflow otherwise
-
-import gc
+from typing import Any
 
 import hypothesis
 import jax
 import pytest
+
+from lstm_jax._compat import enable_x64
+from tests import xla_flags
+
+# Before the first use of a device, which is when XLA reads them; workers inherit them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["XLA_FLAGS"] = xla_flags.chosen(os.environ.get("XLA_FLAGS", ""))
+os.environ.setdefault("KERAS_BACKEND", "jax")  # it looks for tensorflow otherwise
 
 gc.set_threshold(200_000, 20, 20)  # tracing makes many objects and few cycles
 jax.config.update("jax_platforms", "cpu")
@@ -38,6 +30,62 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("lstm_jax")
 
+# How many tests with the mark `data` were left out; workers tell the main process.
+LEFT_OUT = pytest.StashKey[int]()
+
+
+@pytest.hookimpl(trylast=True)  # those that -k leaves out are no concern of this
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leaves out tests that need the real files, unless -m says something of them."""
+    if "data" in config.option.markexpr:
+        return
+    real = [item for item in items if item.get_closest_marker("data")]
+    items[:] = [item for item in items if not item.get_closest_marker("data")]
+    config.hook.pytest_deselected(items=real)
+    config.stash[LEFT_OUT] = len(real)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = len(real)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if "left_out" in (found := getattr(node, "workeroutput", {})):
+        node.config.stash[LEFT_OUT] = found["left_out"]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"{count} tests of the real data files were left out; make test-data runs "
+            "them."
+        )
+
+
+@pytest.fixture(scope="session")
+def small_files(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The folder of the small files, and their sources."""
+    from tests import small_data
+
+    folder = tmp_path_factory.mktemp("data")
+    return folder, small_data.write(folder)
+
+
+@pytest.fixture
+def small_data(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Experiments read small files of the same formats, unless the test is `data`."""
+    if request.node.get_closest_marker("data"):
+        return
+    from experiments import data
+
+    folder, sources = request.getfixturevalue("small_files")
+    monkeypatch.setenv("LSTM_JAX_DATA", str(folder))
+    for name, source in sources.items():
+        monkeypatch.setattr(data, name, source)
+
 
 @pytest.fixture
 def as_users_have_it() -> Iterator[None]:
@@ -49,7 +97,7 @@ def as_users_have_it() -> Iterator[None]:
 @pytest.fixture
 def in_32_bits() -> Iterator[None]:
     """As experiments run; their results are of this width."""
-    with jax.enable_x64(False):
+    with enable_x64(False):
         yield
 
 

@@ -1,7 +1,8 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""LiteRT's own interpreter on one UNIDIRECTIONAL_SEQUENCE_LSTM, as an oracle."""
+"""LiteRT as an oracle: published numbers, and its interpreter on one operator."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import flatbuffers
 import numpy as np
@@ -19,6 +20,17 @@ INPUTS = (
     "c",
     *(f"{gate}_layer_norm_coefficients" for gate in GATES),
 )
+
+
+def published(test: str) -> dict[str, np.ndarray]:
+    """The float32 tensors of one of LiteRT's own tests, its input and output too."""
+    lines = Path(__file__).with_name("litert_numbers.txt").read_text().splitlines()
+    tensors = {}
+    for of, name, rows, *numbers in (line.split() for line in lines):
+        if of == test:
+            flat = np.asarray(numbers, np.float32)
+            tensors[name] = flat if rows == "1" else flat.reshape(int(rows), -1)
+    return tensors
 
 
 def interpret(

@@ -54,9 +54,10 @@ def main(folder: Path) -> None:
     """Every program, under the numbers of its types alone."""
     for path in folder.glob("*.jax"):
         program = export.deserialize(bytearray(path.read_bytes()))
-        with jax.enable_x64(any(a.dtype == "float64" for a in program.in_avals)):
-            for given in folder.glob(f"{path.stem}.*.in.npz"):
-                serve(program, path.stem, given)
+        wide = any(a.dtype == "float64" for a in program.in_avals)
+        jax.config.update("jax_enable_x64", wide)
+        for given in folder.glob(f"{path.stem}.*.in.npz"):
+            serve(program, path.stem, given)
 
 
 if __name__ == "__main__":

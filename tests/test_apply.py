@@ -93,7 +93,6 @@ NORMED = [c for c in cases.CASES[::3] if "norm" in cases.OPTIONS[c.option]]
 IN_FLOAT32 = [c for c in cases.CASES[::3] if c not in NORMED]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("case", cases.CASES, ids=lambda case: case.id)
 def test_table(case: Case) -> None:
     """A third of it in float32 too; norms are compared in test_precision."""
@@ -139,7 +138,6 @@ LONG = [
 ]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("case", LONG, ids=lambda case: case.id)
 def test_a_hundred_steps(case: Case) -> None:
     for dtype, bound in BOUNDS.items():

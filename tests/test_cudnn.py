@@ -30,6 +30,7 @@ from lstm_jax import (
     Stack,
     _apply,
 )
+from lstm_jax._compat import varying_axes
 from lstm_jax._params import layers
 from lstm_jax.implementations import cudnn as _cudnn
 from lstm_jax.implementations import cudnn_call as _cudnn_call
@@ -131,7 +132,6 @@ PAIRS = sorted(
 assert len(PAIRS) == len(NETWORKS) + len(LENGTHS) - 1
 
 
-@pytest.mark.no_cover
 @pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize("network, lengths", PAIRS)
 def test_it_is_scan(network: str, lengths: str) -> None:
@@ -355,7 +355,7 @@ def test_types_in_shard_map() -> None:
 
     def loss(params: Any, x: Any) -> Any:
         out = lj.apply(params, x, implementation=Cudnn())
-        varying.extend(jax.typeof(a).manual_axis_type.varying for a in out[:1])
+        varying.extend(varying_axes(jax.typeof(a)) for a in out[:1])
         return jax.lax.psum(weighted(out), "data")
 
     run = jax.shard_map(loss, mesh=mesh, in_specs=(P(), P("data")), out_specs=P())

@@ -114,7 +114,6 @@ def rows() -> list[Any]:
     return [pytest.param(c, m, id=f"{m.__name__}-{c.id}") for c, m in every]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("case, mode", rows())
 def test_mode(case: Case, mode: Any) -> None:
     ours, oracle, point = losses(case)
@@ -122,7 +121,6 @@ def test_mode(case: Case, mode: Any) -> None:
     assert_close(got, expected, BOUND, f"{mode.__name__} ")
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("extra", ["all", "lengths"])
 def test_hessian(extra: str) -> None:
     """Over all that is differentiable at once: every pair of entries."""
@@ -136,7 +134,6 @@ def test_hessian(extra: str) -> None:
     assert_close(got, expected, BOUND, "hessian ")
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("option", sorted(cases.OPTIONS))
 def test_each_argument_alone(option: str) -> None:
     """What is not differentiated has no tangent; none is mistaken for another's."""
@@ -173,7 +170,6 @@ def total(params: Any, x: jax.Array, implementation: Any = None) -> jax.Array:
     return jnp.sum(lstm_jax.apply(params, x, implementation=implementation)[0] ** 2)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("option", cases.OPTIONS)
 def test_one_product_for_the_recurrent_weights(option: str) -> None:
     params, x = a_cell(**cases.OPTIONS[option])

@@ -1,21 +1,17 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The tasks of 1997 are those of the paper, and success is what it says."""
 
-import re
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.progress import Progress
 
-from experiments import _results, reber
+from experiments import reber
 from experiments.battery_1997 import cases, nets, run, tasks, training
 from lstm_jax.initializers import chrono
 
 pytestmark = [
-    pytest.mark.no_cover,
     pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
 ]
 
@@ -203,65 +199,3 @@ def test_budgets_are_whole_stretches() -> None:
         trials = work.trials(1, 2, 0.5, 1)
         course = work.course("reber 3x2", case, None, None, trials, 100)
     assert course.budget == 25_400
-
-
-def test_modern_nets_take_the_best_of_the_tuning() -> None:
-    """Which saw none of the run's seeds."""
-    document = _results.committed("battery_1997")
-    tried = document["results"]["tuning"]
-    seeds = {seed for one in tried for seed in one["seeds"]}
-    assert seeds and not seeds & set(document["settings"]["seeds"])
-    for name in ("reber modern", "adding modern", "order modern"):
-        bar = "mean error" if name == "adding modern" else "success"
-
-        def merit(one: dict[str, Any], bar: str = bar) -> tuple[int, float]:
-            _, rate, *_ = re.split("[ ,]+", one["tried"])
-            return sum(n > 0 for n in one[bar]), -float(rate)
-
-        best = max((one for one in tried if one["course"] == name), key=merit)
-        (found,) = document["results"]["courses"][name]
-        assert best["tried"] == f"rate {found['rate']:g}, {found['start']}"
-
-
-def test_what_the_readme_says_to_believe() -> None:
-    courses = _results.committed("battery_1997")["results"]["courses"]
-
-    def share(course: str, bar: str) -> float:
-        return float(np.mean(np.asarray(courses[course][0][bar]) > 0))
-
-    for course in ("reber 3x2", "reber each step", "reber 4x1"):
-        assert share(course, "both sets") < 0.5
-    assert 0.3 < share("reber modern", "both sets") < 0.7
-    wide = courses["reber 8x2"][0]
-    assert share("reber 8x2", "both sets") > 0.75
-    assert np.median(wide["both sets"]) < 2 * 8_440
-    assert wide["weights"] < 5 * 276 < wide["weights"] + 276
-    for bar in ("mean error", "all", "both"):
-        assert share("adding linear", bar) == 1
-        assert share("adding modern", bar) < 1
-    assert share("order", "both") == 1 and share("order modern", "both") < 1
-    for course in ("adding", "order"):
-        old, new = (courses[c][0]["mean error"] for c in (course, f"{course} modern"))
-        old, new = (np.median([n or np.inf for n in ns]) for ns in (old, new))
-        assert new > 0.5 * old
-
-
-def test_the_bars_of_the_paper() -> None:
-    """Seeds and weights as they must be; within a factor of two where that is said."""
-    results = _results.committed("battery_1997")["results"]["courses"]
-    assert results["reber 3x2"][0]["weights"] == 276
-    assert results["reber 4x1"][0]["weights"] == 264
-    assert results["order"][0]["weights"] == 156
-    assert [group["weights"] for group in results["adding"]] == [93] * 3
-    assert len(results["reber 3x2"][0]["both sets"]) >= 30
-    for group in results["adding"]:
-        assert all(len(group[name]) >= 10 for name in training.CRITERIA)
-    assert [group["weights"] for group in results["adding linear"]] == [93]
-    for found, published in (
-        (results["adding"][0]["mean error"], 74_000),
-        (results["adding linear"][0]["mean error"], 74_000),
-        (results["adding linear"][0]["all"], 74_000),
-        (results["adding linear"][0]["both"], 74_000),
-        (results["order"][0]["both"], 31_390),
-    ):
-        assert all(found) and published / 2 < np.median(found) < published * 2

@@ -1,9 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""The experiment on digits: its tasks, its metric, how it chooses, what it found."""
+"""The experiment on digits: its tasks, its metric, how it chooses."""
 
 import dataclasses
-import json
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,20 +10,16 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from experiments import __main__, _seeds, data
+from experiments import _seeds, data
 from experiments.digits import nets, tasks, training
-from experiments.digits.run import SMOKE, standard_error
+from experiments.digits.run import SMOKE
 from experiments.digits.settings import Settings
 
 pytestmark = [
-    pytest.mark.no_cover,
     pytest.mark.usefixtures("as_users_have_it", "in_32_bits"),
 ]
 
-FOLDER = Path(__main__.__file__).parent / "digits"
 LEAVES = "w_x", "w_h", "b"
-GATED = "LSTM", "LSTM-zoneout", "LSTM-norm", "GRU"
-MACHINE = "support vector machine"
 
 
 def images(count: int, seed: int = 0) -> np.ndarray:
@@ -155,88 +149,3 @@ def test_the_rate_is_chosen_without_the_held_out_digits(monkeypatch: Any) -> Non
     alone = plan("RNN", rates=(0.5,))
     found = training.choose(alone, digits, None, None)
     assert found == {"rate": 0.5, "validation_accuracy": []} and len(seen) == 1
-
-
-@pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return json.loads((FOLDER / "results.json").read_text())
-
-
-def last(document: dict[str, Any], task: str, net: str) -> np.ndarray:
-    found = document["results"]["tasks"][task][net]
-    return np.asarray(found["held_out_accuracy"])[:, -1]
-
-
-def test_every_network_read_every_task(document: dict[str, Any]) -> None:
-    results = document["results"]["tasks"]
-    settings = json.loads(json.dumps(dataclasses.asdict(Settings())))
-    assert document["settings"] == settings
-    assert set(results) == set(Settings().tasks)
-    for task, found in results.items():
-        assert set(found) == set(Settings().nets)
-        for net in found:
-            assert last(document, task, net).shape == (5,)
-
-
-def test_the_lstm_reads_rows_with_an_accuracy_of_95_percent(
-    document: dict[str, Any],
-) -> None:
-    assert last(document, "rows", "LSTM").min() >= 0.95
-
-
-def beliefs(document: dict[str, Any], kind: str) -> Any:
-    """Medians in order and permuted, and each baseline with two standard errors."""
-    settings, results = document["settings"], document["results"]
-    usual, permuted = (
-        {net: np.median(last(document, task, net)) for net in settings["nets"]}
-        for task in (kind, f"{kind}-permuted")
-    )
-    bases = results["baselines"][tasks.input_of(kind)]
-    digits = settings["held_out"]
-    bands = {name: (a, 2 * standard_error(a, digits)) for name, a in bases.items()}
-    return usual, permuted, bands["logistic regression"], bands[MACHINE]
-
-
-def test_row_by_row_gated_networks_are_level_with_the_support_vector_machine(
-    document: dict[str, Any],
-) -> None:
-    usual, permuted, (logistic, around), (machine, near) = beliefs(document, "rows")
-    for net in GATED:
-        assert abs(usual[net] - machine) <= near
-        assert usual[net] - logistic > around
-        assert machine - permuted[net] > near
-        assert last(document, "rows-permuted", net).min() > logistic
-
-
-def test_pixel_by_pixel_three_networks_are_level_with_the_logistic_regression(
-    document: dict[str, Any],
-) -> None:
-    usual, permuted, (logistic, around), (machine, near) = beliefs(document, "pixels")
-    for net in ("LSTM", "LSTM-zoneout", "GRU"):
-        assert abs(usual[net] - logistic) <= around
-    assert logistic - max(usual["LSTM-norm"], usual["RNN"]) > around
-    assert machine - max(usual.values()) > near
-    assert logistic - max(permuted.values()) > around
-    rates, tried = document["results"]["rates"]["pixels"], document["settings"]["rates"]
-    assert all(min(tried) < rates[net]["rate"] < max(tried) for net in GATED)
-
-
-def test_a_random_order_costs_gated_networks_most_pixel_by_pixel(
-    document: dict[str, Any],
-) -> None:
-    (rows, mixed_rows, *_), (pixels, mixed_pixels, *_) = (
-        beliefs(document, kind) for kind in ("rows", "pixels")
-    )
-    for net in GATED:
-        assert pixels[net] - mixed_pixels[net] > rows[net] - mixed_rows[net] > 0
-    for kind in ("rows", "pixels"):
-        usual, permuted = (
-            last(document, task, "RNN") for task in (kind, f"{kind}-permuted")
-        )
-        assert usual.max() < permuted.min()
-
-
-def test_zoneout_gains_no_more_than_a_seed_does(document: dict[str, Any]) -> None:
-    for task in document["settings"]["tasks"]:
-        plain, zoneout = (last(document, task, n) for n in ("LSTM", "LSTM-zoneout"))
-        assert np.median(zoneout) <= plain.max()

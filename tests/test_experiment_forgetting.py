@@ -1,8 +1,6 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Learning to forget: its grammar, its cell, its gradient and its test streams."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +13,7 @@ from experiments.forgetting import cell, exam, grammar, modern, online, report, 
 from experiments.reber import SYMBOLS, embedded
 from lstm_jax import variants
 
-pytestmark = [pytest.mark.no_cover, pytest.mark.usefixtures("as_users_have_it")]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 KINDS = cell.Rules(
     gated=jnp.array([True, False, True, False]),
     reset=jnp.array([False, False, True, True]),
@@ -267,48 +265,3 @@ def test_the_modern_lstm_goes_on_with_its_streams_or_begins_new_ones() -> None:
     for a, b, c in zip(*map(jax.tree.leaves, (first, again, later)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert (np.asarray(a) != np.asarray(c)).any()
-
-
-def test_what_the_full_run_says_of_forget_gates() -> None:
-    """By hand from results.json, and with it what the README's tables count."""
-    path = Path(report.__file__).parent / "results.json"
-    document = json.loads(path.read_text())
-    settings, kinds = document["settings"], document["results"]["kinds"]
-    assert len(settings["seeds"]) >= 10 and settings["million"] == 1_000_000
-    perfect = {
-        name: int(np.sum(np.asarray(found["perfect_after"]) > 0))
-        for name, found in kinds.items()
-        if name != report.MODERN
-    }
-    assert set(perfect) == set(report.BLOCKS) and len(perfect) == 8
-    for name, count in perfect.items():
-        assert report.perfect(document, name).sum() == count
-    for ending in ("", report.LEGAL):
-        assert perfect["no forget gate" + ending] == 0
-        constant, decaying = (
-            perfect[name + ending] for name in ("forget gates", "forget gates, decay")
-        )
-        assert constant > 0 and constant >= decaying
-    for name in ("external reset", "forget gates", "forget gates, decay"):
-        assert perfect[name] < perfect[name + report.LEGAL]
-    lasting = {name: report.million(document, name).sum() for name in perfect}
-    assert sum(lasting.values()) < sum(perfect.values()) / 2
-    assert (
-        abs(report.perfect(document, report.MODERN).sum() - max(perfect.values())) < 4
-    )
-    assert report.million(document, report.MODERN).sum() > max(lasting.values())
-
-
-def test_without_forget_gates_c_grows_in_proportion_to_the_stream() -> None:
-    """Exponents of the norm of c in the length of the stream, by least squares."""
-    path = Path(report.__file__).parent / "results.json"
-    results = json.loads(path.read_text())["results"]
-    late = np.log([p for p in results["points"] if p >= 1000])
-    assert len(late) >= 5
-    for name in report.BLOCKS:
-        norms = np.asarray(results["kinds"][name]["norms"])[-len(late) :]
-        exponents = np.polyfit(late, np.log(norms), 1)[0]
-        if name.startswith("no forget gate"):
-            assert np.mean(np.abs(exponents - 1) < 0.1) > 0.8, name
-        else:
-            assert abs(np.median(exponents)) < 0.1, name

@@ -6,6 +6,7 @@ import importlib
 import importlib.metadata
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 import tomllib
@@ -88,6 +89,28 @@ def test_importing_needs_jax_flax_and_optax_alone() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "[]"
+
+
+def test_importing_lstm_jax_alone_is_quick() -> None:
+    """What only its namespaces need, and what takes long, is not imported."""
+    heavy = {"flax.nnx", "jax.experimental.pallas", "optax", "scipy", "tensorflow"}
+    heavy |= {"tensorstore", "treescope"}.union(*EXTRAS.values())
+    heavy -= {"flatbuffers", "rich"}  # jax and flax import these
+    script = f"import sys, lstm_jax; print(sorted({heavy!r} & set(sys.modules)))"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+def test_a_package_index_shows_no_dead_link() -> None:
+    """It has the README alone, and no address to which a relative link could go."""
+    shown = importlib.metadata.metadata("lstm_jax").json["description"]
+    assert isinstance(shown, str)
+    assert "## Ten lines of research code" in shown
+    targets = re.findall(r"\]\(([^)]*)\)", shown)
+    assert all(target.startswith("https://") for target in targets), targets
+    assert "experiments/gradient_lag/README.md" in shown
 
 
 # What a namespace imports where it is used; importing the namespace needs none of it.

@@ -21,7 +21,6 @@ BOUNDED = [name for name, option in cases.OPTIONS.items() if "norm" not in optio
 SEEDS = 24  # one seed's largest error is chance: the mean of many is compared
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("option", BOUNDED)
 def test_float32(option: str) -> None:
     """Ten steps, among them the activations that are not bounded."""
@@ -40,7 +39,6 @@ def by_hand(params: Any, x: Any) -> Any:
     return jax.lax.scan(body, zero, x)[1]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("norm", [SplitNorm, GateNorm(eps=1e-5)], ids=["split", "gate"])
 def test_layer_norm_in_float32(norm: Any) -> None:
     """At most twice the error of a scan written by hand, in values and gradients."""
@@ -92,7 +90,6 @@ def errors(got: Any, exact: Any) -> list[float]:
     return found
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize(
     "case", [c for c in NORMED if c.option == "everything"], ids=lambda case: case.id
 )
@@ -122,7 +119,6 @@ def test_everything_in_float32(case: Case) -> None:
     assert len(ratios) > len(mine[0]) / 2 and max(ratios) <= 2, ratios
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize("option", cases.OPTIONS)
 def test_sixteen_bits(option: str, dtype: Any) -> None:
@@ -171,7 +167,6 @@ def test_the_cell_accumulates_in_float32(dtype: Any) -> None:
     assert float(jnp.ones((), dtype) + x[0, 0]) - 1 != pytest.approx(1e-3, rel=1e-2)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("implementation", cases.IMPLEMENTATIONS)
 def test_gradients_of_sixteen_bits_add_up_in_float32(implementation: str) -> None:
     """Over 400 steps: a sum in bfloat16 would lose half of it."""

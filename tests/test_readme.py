@@ -1,29 +1,37 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Every code block of the README runs as it stands there, in a process of its own."""
 
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.blocks import BLOCKS, README
+
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-assert len(BLOCKS) >= 6
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", str(ROOT / "tests/forks.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1][:40])
-def test_block(block: str, tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", block],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
+def test_block(block: str, forks: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert forks.stdin is not None and forks.stdout is not None
+    print(json.dumps([block, str(tmp_path)]), file=forks.stdin, flush=True)
+    status, written = json.loads(forks.stdout.readline())
+    assert status == 0, written
 
 
 def test_every_block_is_python() -> None:

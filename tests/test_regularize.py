@@ -67,7 +67,6 @@ def identity_layer(size: int) -> Any:
     return lstm_jax.LSTMParams(jnp.eye(size), zero, options=options)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("locked", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
 def test_masks_depend_on_key_layer_step_and_row_alone(kind: str, locked: bool) -> None:
@@ -267,14 +266,12 @@ def dropped(implementation: Any) -> Any:
     return jax.jit(jax.grad(loss, has_aux=True))(params)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", cases.IMPLEMENTATIONS)
 def test_every_implementation_drops_the_same(name: str) -> None:
     got = dropped(cases.IMPLEMENTATIONS[name])
     assert_close(got, dropped(lstm_jax.Loop()), 1e-10)
 
 
-@pytest.mark.no_cover
 def test_second_order_with_masks() -> None:
     cell = stack().layers[0]
     x = inputs(steps=10)  # two windows of the tangent
@@ -297,7 +294,6 @@ def test_second_order_with_masks() -> None:
     assert_close(got, expected, 1e-9)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("kind", KINDS)
 def test_sixteen_bits(kind: str) -> None:
     params = stack(dtype=jnp.bfloat16)
@@ -319,7 +315,6 @@ def test_under_vmap_each_key_drops_its_own() -> None:
     assert np.abs(got[0] - got[1]).max() > 1e-3
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("explicit", [False, True])
 def test_on_a_mesh_and_in_shard_map(explicit: bool) -> None:
     """A mesh drops what one device does; in shard_map each shard has its own key."""

@@ -64,7 +64,6 @@ def valid_steps(x: Any, state: Any, lengths: Any) -> jax.Array:
     return lengths.sum()
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("number", [2, 4, 8])
 def test_data_parallel_is_one_device(number: int) -> None:
     """Ragged, and on 8 devices one of them has no valid step: its mean is NaN."""
@@ -250,7 +249,6 @@ def test_split_units_are_one_device(name: str, extras: bool) -> None:
     assert_close(got, gradient(*given, None), FLOAT64)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("batch", ["data", None])
 def test_units_and_rows(batch: str | None) -> None:
     """A mesh of 2 by 4, with the rows taken along or left to `jax.jit`."""
@@ -409,7 +407,6 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.mark.no_cover
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """In float64, and to the rounding of sums: they are in another order."""
     port = free_port()

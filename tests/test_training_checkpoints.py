@@ -21,6 +21,7 @@ import pytest
 
 import lstm_jax
 from lstm_jax import training
+from lstm_jax._compat import enable_x64
 from lstm_jax.training import _leaves
 from tests import training_run
 from tests.training_run import EVERY
@@ -28,7 +29,6 @@ from tests.training_run import EVERY
 KILLS = 20
 
 
-@pytest.mark.no_cover
 def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
     """SIGKILL falls anywhere: while compiling, training, saving, deleting, logging."""
     context = multiprocessing.get_context("forkserver")
@@ -133,7 +133,6 @@ def files(checkpoint: Path) -> list[Path]:
 
 # Orbax closes its event loop while other reads of the same damaged file still fail.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.no_cover
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_a_torn_or_corrupt_checkpoint_is_noticed(
     two: tuple[Path, dict[int, training.TrainState]], tmp_path: Path, damage: str
@@ -217,7 +216,7 @@ def test_numbers_of_numpy_and_python_go_on(tmp_path: Path) -> None:
         kept = dict(steps=steps, every=2, checkpoints=checkpoints)
         return training.fit(training.train_step(loss), made, np.float32, **kept)
 
-    with jax.enable_x64(False):
+    with enable_x64(False):
         run(2, "twice")
         assert same(run(4, "twice"), run(4, "once"))
 

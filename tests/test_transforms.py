@@ -53,7 +53,6 @@ def arguments(call: cases.Call) -> tuple[Any, ...]:
     return call.params, call.x, full_state(call), options["lengths"], options["resets"]
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_vmap_over_everything(name: str) -> None:
     """Parameters, inputs, states, lengths and resets, each with an axis of its own."""
@@ -70,7 +69,6 @@ def test_vmap_over_everything(name: str) -> None:
     assert_close(got, expected, FLOAT64)
 
 
-@pytest.mark.no_cover
 def test_jit_is_no_jit() -> None:
     call = cases.draw(CASE)
     f = gradient_of(call, None)
@@ -79,7 +77,6 @@ def test_jit_is_no_jit() -> None:
     assert_close(jax.jit(f)(*arguments(call)), eager, FLOAT64)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("structure", ["cell", "stack"])
 def test_remat(structure: str) -> None:
     call = cases.draw(Case(structure, "plain", "all", "default", "three", "given"))
@@ -126,7 +123,6 @@ def test_apply_is_a_body_of_an_outer_scan() -> None:
         assert_close((ys.reshape(y.shape), end), (y, expected), bound)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_on_a_mesh(name: str) -> None:
     """The batch over four devices: as on one, with types the compiler checks."""
@@ -183,7 +179,6 @@ def test_explicit_axes_of_any_batch_axis(
     assert_close(got, expected, 1e-9)
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_in_shard_map(name: str, given: bool) -> None:
@@ -375,7 +370,6 @@ np.savez("out.npz", *program.call(given["x"], given["lengths"]))
         assert_close([got[k] for k in got], list(f(x, lengths)), FLOAT64)
 
 
-@pytest.mark.no_cover
 def test_export_for_every_platform() -> None:
     """Values and gradients of a ragged stack, from a machine that need not have it."""
     platforms = ["cpu", "cuda", "tpu"]
@@ -450,7 +444,6 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_does_not_grow_with_time(name: str) -> None:
     implementation = PROGRAMS[name]

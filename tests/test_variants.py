@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
 import lstm_jax
 from lstm_jax import CellOptions, LSTMParams, variants
@@ -199,7 +198,6 @@ def test_others_as_published(case: str) -> None:
         assert_close(np.vdot(slope, along), expected, 1e-9, f"leaf {k} ")
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("group", [LSTMS, tuple(OWN)], ids=["LSTMParams", "own"])
 def test_every_step_passes(group: tuple[str, ...]) -> None:
     """Side by side in one step, which is compiled at once."""
@@ -295,6 +293,8 @@ def test_the_published_numbers_of_weights(
 @pytest.mark.parametrize("case", ["GRU reset_after", "RNN", "RNN relu"])
 def test_as_torch(case: str) -> None:
     """Outputs and every gradient."""
+    import torch
+
     relu = {"activation": "relu"} if case == "RNN relu" else {}
     params = drawn(case, **relu)
     xs = np.random.default_rng(2).standard_normal((T, B, I))

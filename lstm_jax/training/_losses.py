@@ -134,8 +134,8 @@ def sigmoid_binary_cross_entropy(
         >>> import jax.numpy as jnp
         >>> keys = jnp.zeros((2, 3, 88))
         >>> loss = sigmoid_binary_cross_entropy(keys, keys, [3, 1])
-        >>> f"{float(loss.bits):.6f} bits a frame"
-        '88.000000 bits a frame'
+        >>> f"{float(loss.bits):.3f} bits a frame"
+        '88.000 bits a frame'
 
     References:
         `optax.losses.sigmoid_binary_cross_entropy`, of one feature. Boulanger-

@@ -1,0 +1,92 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""For tests/ and for the doctests of lstm_jax/ alike."""
+
+import importlib.util
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+import jax
+import pytest
+
+from lstm_jax import _compat
+
+# Tests that need more than lstm_jax[test]: how files or tests begin, and the packages.
+NEEDS = {
+    "lstm_jax/convert/_equinox.py": "equinox",
+    "lstm_jax/convert/_keras.py": "keras",
+    "lstm_jax/convert/_torch.py::lstm_jax.convert._torch.to_torch": "torch",
+    "tests/test_benchmarks.py": "equinox haiku keras onnxruntime tyro",
+    "tests/test_benchmarks.py::test_peers": "torch",
+    "tests/test_convert.py": "equinox haiku keras",
+    "tests/test_convert.py::*[[]torch": "torch",
+    "tests/test_convert_command.py": "keras torch",
+    "tests/test_convert_jaxlibs.py": "equinox haiku",
+    "tests/test_convert_keras.py": "keras",
+    "tests/test_convert_keras_file.py": "keras",
+    "tests/test_convert_onnx.py": "onnxruntime",
+    "tests/test_convert_onnx.py::"
+    "test_silero_files_hold_what_its_torchscript_holds": "torch",
+    "tests/test_convert_onnx_graphs.py": "onnxruntime",
+    "tests/test_convert_onnx_refusals.py": "onnxruntime",
+    "tests/test_convert_onnx_write.py": "onnxruntime",
+    "tests/test_convert_tflite.py": "ai_edge_litert",
+    "tests/test_convert_torch.py": "torch",
+    "tests/test_experiment*.py": "markdown_it mlxtend pooch scipy sklearn tyro",
+    "tests/test_variants.py::test_as_torch": "torch",
+}
+LEFT_OUT = {
+    name: " and ".join(missing)
+    for name, packages in NEEDS.items()
+    if (missing := [p for p in packages.split() if not importlib.util.find_spec(p)])
+}
+collect_ignore_glob = [name for name in LEFT_OUT if "::" not in name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--whole", action="store_true", help="fail where a package is missing"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if LEFT_OUT and config.option.whole:
+        raise pytest.UsageError("--whole needs all packages\n" + "\n".join(left_out()))
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    out = [
+        i for i in items if any(fnmatchcase(i.nodeid, f"{name}*") for name in LEFT_OUT)
+    ]
+    items[:] = [item for item in items if item not in out]
+    config.hook.pytest_deselected(items=out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in left_out():
+        terminalreporter.write_line(line)
+
+
+def left_out() -> list[str]:
+    """A line for each kind of package that isn't there."""
+    return [
+        f"Left out, for want of {missing}: "
+        + ", ".join(name for name, m in LEFT_OUT.items() if m == missing)
+        + "; lstm_jax[dev,benchmarks] has it"
+        for missing in sorted(set(LEFT_OUT.values()))
+    ]
+
+
+@pytest.fixture(autouse=True)
+def examples_run_as_users_run_them(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests have 64 bits and strict promotion; JAX comes with neither."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    with (
+        _compat.enable_x64(False),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
+        yield
