@@ -37,6 +37,7 @@ FIELDS: dict[str, Any] = {
 CALL: dict[str, Any] = {
     "state": object(),
     "lengths": LENGTHS,
+    "mask": object(),
     "resets": RESETS,
     "reset_state": object(),
     "key": KEY,

@@ -262,7 +262,7 @@ SPEC = jax.ShapeDtypeStruct((3,), jnp.float32)
         (
             lambda: serving.export_sequence((CELL,)),
             TypeError,
-            "export_sequence: params must be LSTMParams, Stack, .*; got tuple",
+            "export_sequence: params must be LSTMParams or another Cell.*; got tuple",
         ),
         (
             lambda: serving.export_sequence(CELL, dtype="int32"),

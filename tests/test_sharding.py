@@ -383,7 +383,7 @@ def test_what_cannot_be_split_is_refused() -> None:
         lstm_jax.unroll(lambda p, h, x: (h, x), 0, x[0], x, implementation=split)
     with refused(ValueError, "one of ('data', 'model'); got 'units'"):
         lstm_jax.apply(params, x, implementation=SplitUnits(mesh=mesh, axis="units"))
-    with refused(ValueError, "Scan.window must be a positive number"):
+    with refused(ValueError, "SplitUnits.window must be a positive number"):
         lstm_jax.apply(params, x, implementation=SplitUnits(mesh=mesh, window=0))
     two = mesh_of(data=2, model=2)
     own = data_parallel(

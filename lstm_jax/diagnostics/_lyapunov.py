@@ -89,7 +89,7 @@ def _network(
     valid = valid_steps(total, args.lengths, args.mask)
     valid = jnp.ones((total, *batch), bool) if valid is None else valid
     # Of the steps that count, all but the last ones of each row.
-    counted = valid & (valid.cumsum(0) <= valid.sum(0) - skip)
+    counted = valid & (valid.cumsum(0) <= valid.sum(0)[None] - skip)
 
     def step(state: Any, x: jax.Array) -> tuple[Any, Any]:
         return network_step(params, state, x)[0], state
