@@ -9,7 +9,7 @@ JOBS ?= auto
 CORE := apply derivatives semantics transforms unroll linen nnx training training_checkpoints \
 	training_data training_losses serving readme
 
-.PHONY: demo test test-data test-newest test-newest-core test-oldest test-package lint clean
+.PHONY: demo test test-all test-data test-newest test-newest-core test-oldest test-package lint clean
 .DEFAULT_GOAL := test
 
 # The stamp is the last thing written: an installation that broke off starts again.
@@ -43,6 +43,9 @@ demo: $(VENV)/.demo  ## one seed of two experiments: read digits, and measure gr
 
 test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests that need no data files
 	$(BIN)/python -m pytest -n $(JOBS)
+
+test-all: $(VENV)/.installed $(VENV)/models/.fetched  ## tests that take minutes too, for a night
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not data or nightly'
 
 test-data: $(VENV)/.installed  ## tests of the real data files, downloaded or from LSTM_JAX_DATA
 	$(BIN)/python -m experiments fetch

@@ -30,23 +30,27 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("lstm_jax")
 
-# How many tests with the mark `data` were left out; workers tell the main process.
-LEFT_OUT = pytest.StashKey[int]()
+# Marks of tests that are left out unless -m says something of them, and what runs them.
+MARKS = {"data": "make test-data", "nightly": "make test-all"}
+# How many of each were left out; workers tell the main process.
+LEFT_OUT = pytest.StashKey[dict[str, int]]()
 
 
 @pytest.hookimpl(trylast=True)  # those that -k leaves out are no concern of this
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leaves out tests that need the real files, unless -m says something of them."""
-    if "data" in config.option.markexpr:
-        return
-    real = [item for item in items if item.get_closest_marker("data")]
-    items[:] = [item for item in items if not item.get_closest_marker("data")]
-    config.hook.pytest_deselected(items=real)
-    config.stash[LEFT_OUT] = len(real)
+    """Leaves out tests that need the real files, or long, unless they are asked for."""
+    counts = {}
+    for mark in MARKS:
+        marked = [item for item in items if item.get_closest_marker(mark)]
+        if marked and mark not in config.option.markexpr:
+            items[:] = [item for item in items if item not in marked]
+            config.hook.pytest_deselected(items=marked)
+            counts[mark] = len(marked)
+    config.stash[LEFT_OUT] = counts
     if hasattr(config, "workeroutput"):
-        config.workeroutput["left_out"] = len(real)
+        config.workeroutput["left_out"] = counts
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,11 +62,17 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if count := config.stash.get(LEFT_OUT, 0):
+    for mark, count in config.stash.get(LEFT_OUT, {}).items():
         terminalreporter.write_line(
-            f"{count} tests of the real data files were left out; make test-data runs "
-            "them."
+            f"{count} tests marked {mark!r} were left out; {MARKS[mark]} runs them."
         )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_old_programs() -> Iterator[None]:
+    """A process would keep every program that it has compiled: gigabytes of them."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

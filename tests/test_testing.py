@@ -146,7 +146,7 @@ def zeros(dtype: Any = jnp.float64) -> Any:
     return jax.random.normal(jax.random.key(5), (B, H), dtype)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_whole_steps_pass(dtype: Any) -> None:
     at = weights(dtype), (zeros(dtype), zeros(dtype)), inputs(dtype)
     assert check_step(lstm, *at) == tuple(PROPERTIES)
@@ -157,7 +157,7 @@ def test_whole_steps_pass(dtype: Any) -> None:
     assert check_step(counting, table, state, tokens) == tuple(PROPERTIES)
 
 
-@pytest.mark.parametrize("option", ["plain", "everything", "gate_norm_everything"])
+@pytest.mark.parametrize("option", ["plain", "everything"])
 def test_this_library_passes(option: str) -> None:
     params = cases.STRUCTURES["stack"](KEY, I, cases.OPTIONS[option])
     params = cases.jitter(0, params)

@@ -26,14 +26,17 @@ from lstm_jax.training import _leaves
 from tests import training_run
 from tests.training_run import EVERY
 
-KILLS = 20
 
-
-def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "kills, seed", [(4, 0), pytest.param(20, None, marks=pytest.mark.nightly)]
+)
+def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(
+    kills: int, seed: int | None, tmp_path: Path
+) -> None:
     """SIGKILL falls anywhere: while compiling, training, saving, deleting, logging."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["orbax.checkpoint", "tests.training_run"])
-    rng = np.random.default_rng(int.from_bytes(os.urandom(4)))
+    rng = np.random.default_rng(seed)
 
     def live(folder: Path | None) -> Any:
         ours, theirs = context.Pipe()
@@ -46,13 +49,13 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -
 
     _, ours = live(None)
     expected, folder = ours.recv(), tmp_path / "run"
-    at, kills, result = [], 0, None
+    at, killed, result = [], 0, None
     while result is None:
         child, ours = live(folder)
         at.append(_newest(folder))
-        if kills < KILLS:
+        if killed < kills:
             # Half of the lives are sure to have got as far as a save.
-            while kills % 2 and _newest(folder) == at[-1] and child.is_alive():
+            while killed % 2 and _newest(folder) == at[-1] and child.is_alive():
                 time.sleep(0.001)
             # On a fast machine, before it is through: six stretches a life at most.
             end, furthest = time.monotonic() + rng.uniform(0, 0.3), at[-1] + 6 * EVERY
@@ -61,11 +64,11 @@ def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(tmp_path: Path) -
             os.kill(child.pid or 0, signal.SIGKILL)
             child.join()
             assert child.exitcode == -signal.SIGKILL, "it ended before it was killed"
-            kills += 1
+            killed += 1
         else:
             result = ours.recv()
             child.join()
-    assert len(set(at)) > KILLS // 3, at  # it was killed at many places
+    assert len(set(at)) > kills // 3, at  # it was killed at many places
     assert result == expected
     lines = [json.loads(t) for t in (folder / "log.jsonl").read_text().splitlines()]
     every_step = list(range(EVERY, training_run.STEPS + 1, EVERY))
