@@ -2,6 +2,7 @@
 """`peers`: this library beside all others, asked in turn on one machine."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ class Settings:
     """Times that every library is asked."""
     seconds: float = 0.3
     """How long a library is measured each time; one call at least."""
+    against: Path | None = None
+    """Another checkout of this project: its lstm_jax is one more library."""
 
 
 SMOKE = Settings(rows=tuple(cases.SMOKE), rounds=1, seconds=0.0)
@@ -40,12 +43,23 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     ):
         if not given or not set(given) <= set(known):
             raise SystemExit(f"peers: {what} must be among {known}; got {given}.")
+    if settings.against and not (settings.against / "benchmarks").is_dir():
+        raise SystemExit(
+            "peers: against must be a folder with another checkout of this project; "
+            f"got {settings.against}."
+        )
     if not set(OURS) & set(settings.libraries):
         raise SystemExit(f"peers: libraries must hold one of {OURS}: ratios are to it.")
     task = progress.add_task("peers", total=len(settings.rows) * settings.rounds)
     found: dict[str, Any] = {}
     limits = []
-    with started(settings.libraries) as workers, started([LIMIT]) as (limit,):
+    other = OURS[:1] if settings.against else ()
+    with (
+        started(settings.libraries) as own,
+        started(other, settings.against) as others,
+        started([LIMIT]) as (limit,),
+    ):
+        workers = own + others
         for name in settings.rows:
             row = rows[name]
             load(workers, row)

@@ -55,7 +55,11 @@ def document(
             "benchmark": name,
             "machine": machine(),
             "results": results,
-            "settings": dataclasses.asdict(settings),
+            "settings": {
+                name: value.name if isinstance(value, Path) else value
+                for name, value in dataclasses.asdict(settings).items()
+                if value is not None
+            },
             "versions": _versions(),
             "wall_seconds": round(seconds, 1),
         }
@@ -180,7 +184,23 @@ def peers(found: dict[str, Any]) -> str:
         f"{limit / 1e9:.0f} GFLOP/s here; train counts three forward passes, less the "
         "gradient of x, which nobody asks for.\n"
     )
-    return "\n".join([*text, _circumstances(found)])
+    return "\n".join([*text, against(found), _circumstances(found)])
+
+
+def against(found: dict[str, Any]) -> str:
+    """Another checkout's time over that of this one: median, and the range of rounds."""
+    rows = []
+    for name, row in found["results"]["rows"].items():
+        for what in ("train", "forward"):
+            others = [n for n in row[what] if "@" in n]
+            for other in others:
+                ratios = np.divide(row[what][other], row[what][OURS[0]])
+                spread = f"{ratios.min():.2f}-{ratios.max():.2f}"
+                rows.append((name, what, f"{np.median(ratios):.3f}", spread))
+    if not rows:
+        return ""
+    headings = ("", "", "the other checkout / this one", "rounds")
+    return table(headings, rows)
 
 
 def _circumstances(found: dict[str, Any]) -> str:

@@ -19,14 +19,22 @@ BOUND = 2e-5  # largest difference in float32 over the largest value
 
 
 class Worker:
-    """A library in a process of its own."""
+    """A library in a process of its own.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: of a module in benchmarks/peers.
+        checkout: another checkout of this project, whose modules run; its name then
+            ends in "@" and the folder's.
+    """
+
+    def __init__(self, name: str, checkout: Path | None = None) -> None:
         # The benchmark measures what users have by default.
         own = ("JAX_", "XLA_", "OMP_", "MKL_", "KMP_", "ORT_", "TF_")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         environment["JAX_PLATFORMS"] = "cpu"  # where all of them can run
-        self.name = name
+        self.name = f"{name}@{checkout.name}" if checkout else name
+        if checkout:
+            environment.pop("PYTHONPATH", None)
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name],
@@ -35,6 +43,7 @@ class Worker:
             stderr=self.errors,
             text=True,
             env=environment,
+            cwd=checkout,  # the first place where Python looks for modules
         )
 
     def ready(self) -> None:
@@ -68,12 +77,14 @@ class Worker:
 
 
 @contextlib.contextmanager
-def started(names: Iterable[str]) -> Iterator[list[Worker]]:
+def started(
+    names: Iterable[str], checkout: Path | None = None
+) -> Iterator[list[Worker]]:
     """A process for each library, all of them ready."""
     workers: list[Worker] = []
     try:
         for name in names:
-            workers.append(Worker(name))
+            workers.append(Worker(name, checkout))
         for worker in workers:
             worker.ready()
         yield workers

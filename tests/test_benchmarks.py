@@ -39,6 +39,19 @@ def test_peers(tmp_path: Path, capsys: Any) -> None:
     assert "geometric mean" in capsys.readouterr().out
 
 
+def test_another_checkout_is_one_more_library(tmp_path: Path, capsys: Any) -> None:
+    """This checkout against itself, in a process that has read the other's files."""
+    root = Path(report.__file__).parent.parent
+    found = run("peers", tmp_path, "--libraries", "lstm_jax", "--against", str(root))
+    names = {"lstm_jax", f"lstm_jax@{root.name}"}
+    for row in found["results"]["rows"].values():
+        assert set(row["train"]) == set(row["forward"]) == names
+    assert found["settings"]["against"] == root.name
+    assert "the other checkout / this one" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="against must be a folder"):
+        run("peers", tmp_path, "--libraries", "lstm_jax", "--against", str(tmp_path))
+
+
 def test_memory(tmp_path: Path, capsys: Any) -> None:
     found = run("memory", tmp_path, "--libraries", *memory.OURS, "scan_by_hand")
     entries = found["results"]["lengths"]
