@@ -188,7 +188,7 @@ def peers(found: dict[str, Any]) -> str:
 
 
 def against(found: dict[str, Any]) -> str:
-    """Another checkout's time over that of this one: median, and the range of rounds."""
+    """Another checkout's time over this one's: median, and range of rounds."""
     rows = []
     for name, row in found["results"]["rows"].items():
         for what in ("train", "forward"):
