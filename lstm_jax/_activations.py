@@ -4,13 +4,14 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from lstm_jax._dtypes import as_array
 from lstm_jax._inputs import LayerInputs, SequenceArgs
 from lstm_jax._masks import masked_step
 from lstm_jax._network import run_network
 from lstm_jax._params import Params, State, layers
-from lstm_jax._sequence import run_sequence, sequence_args, time_as_given
+from lstm_jax._sequence import run_sequence, sequence_args
 from lstm_jax.cells.base import Cell
 from lstm_jax.checks.messages import check_values, kind_of
 from lstm_jax.checks.sequence import check_sequence
@@ -37,7 +38,8 @@ def _trace_network(
 @jax.jit
 def _activations(params: Params, x: Any, state: Any, args: SequenceArgs) -> Any:
     _, out = run_sequence(_trace_network, params, x, state, args)
-    return jax.tree.map(lambda a: time_as_given(a, args.time_major), out)
+    time = 0 if args.time_major else x.ndim - 2
+    return jax.tree.map(lambda a: jnp.moveaxis(a, 0, time), out)
 
 
 def activations(
@@ -84,7 +86,7 @@ def activations(
     args = sequence_args(
         lengths, mask, resets, reset_state=reset_state, time_major=time_major
     )
-    check_values("activations", params=params, x=x, state=state)
+    check_values("activations", params=params, x=x, state=state, args=args)
     check_sequence("activations", params, x, state, args)
     silent = {kind_of(c): None for c in layers(params) if type(c).trace is Cell.trace}
     if silent:

@@ -109,7 +109,7 @@ def apply(
         regularizer=regularizer,
         truncate=truncate,
     )
-    check_values("apply", params=params, x=x, state=state, reset_state=reset_state)
+    check_values("apply", params=params, x=x, state=state, args=args)
     plan = _plan("apply", params, x, state, args, implementation)
     if regularizer is None:
         args = args.replace(key=None)

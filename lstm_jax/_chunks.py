@@ -1,8 +1,9 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Chunked scans.
 
-A chunk is steps that are computed together, a segment the steps between two
-checkpoints, a window the steps of truncated back-propagation.
+A chunk is steps that are computed together; a segment is the steps between two
+checkpoints. `Scan(window=…)` is a chunk of which the input product is taken at once; a
+window of `lstm_jax.training` is the steps of truncated back-propagation.
 """
 
 from typing import Any

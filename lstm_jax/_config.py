@@ -49,6 +49,9 @@ def describe(value: Any) -> Any:
         return value
     if isinstance(value, tuple | list):
         return [describe(item) for item in value]
+    if isinstance(value, dict):
+        items = {name: describe(item) for name, item in value.items()}
+        return {"kind": "dict", "items": items}
     if isinstance(value, Cell) or type(value) in KINDS.values():
         fields = {
             field.name: describe(getattr(value, field.name))
@@ -91,6 +94,9 @@ def build(path: str, value: Any, kinds: dict[str, Any]) -> Any:
         return value
     if set(value) == {"shape", "dtype"}:
         return jax.ShapeDtypeStruct(tuple(value["shape"]), jnp.dtype(value["dtype"]))
+    if set(value) == {"kind", "items"} and value["kind"] == "dict":
+        items = value["items"].items()
+        return {k: build(f"{path}.{k}", item, kinds) for k, item in items}
     kind = kinds.get(value.get("kind", ""))
     if kind is None:
         raise ValueError(

@@ -9,9 +9,17 @@ import numpy as np
 
 
 def result_dtype(*trees: Any) -> jnp.dtype:
-    """The promoted dtype of all leaves, under JAX's standard promotion."""
+    """The promoted dtype of all floating leaves, under JAX's standard promotion.
+
+    JAX's default where there are none.
+    """
+    floating = [
+        a
+        for a in jax.tree.leaves(trees)
+        if isinstance(a, float) or jnp.issubdtype(getattr(a, "dtype", a), jnp.floating)
+    ]
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.result_type(*jax.tree.leaves(trees))
+        return jnp.result_type(*floating) if floating else jnp.result_type(float)
 
 
 def accum_dtype(dtype: Any) -> jnp.dtype:

@@ -15,6 +15,7 @@ from lstm_jax._dtypes import as_array, result_dtype
 from lstm_jax._norms import GateNorm, SplitNorm
 from lstm_jax._params import Params, State, each_layer
 from lstm_jax._regularize import Regularizer
+from lstm_jax.cells.base import cast_floating
 from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
 
 # What a leaf may be called.
@@ -38,11 +39,13 @@ def by_name(tree: Any) -> dict[Names, Any]:
     def names(path: Any) -> Names:
         found: list[str] = []
         for entry in path:
-            if isinstance(entry, jax.tree_util.SequenceKey):
+            if not isinstance(entry, jax.tree_util.SequenceKey):
+                found.append(str(getattr(entry, "name", getattr(entry, "key", ""))))
+            elif found:
                 found[-1] += f"_{entry.idx}"
             else:
-                found.append(entry.name)
-        return tuple(found)
+                found.append(f"part_{entry.idx}")
+        return tuple(found) or ("value",)
 
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=_boxed)
     return {names(path): leaf for path, leaf in leaves}
@@ -93,7 +96,7 @@ def draw(
     if params_init is None:
         if "cell" in fields and "dtype" not in fields:  # which not all of them take
             params = init(key, input_size, **({"hidden_size": None} | fields))
-            return cast_floating(params, jnp.float32)
+            return jax.tree.map(lambda a: cast_floating(a, jnp.float32), params)
         fields = {"hidden_size": None, "dtype": jnp.float32} | fields
         return init(key, input_size, **fields)
     if fields:
@@ -129,21 +132,12 @@ def input_size(call: str, x: Any) -> Any:
     return x.shape[-1]
 
 
-def cast_floating(params: Params, dtype: Any) -> Params:
-    """Casts the floating leaves."""
-
-    def leaf(a: Any) -> Any:
-        return a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
-
-    return jax.tree.map(leaf, params)
-
-
 def _cast(params: Params, x: Any, dtype: Any) -> tuple[Params, Any]:
     """Both in the dtype of computation, where there is one."""
     x = as_array(x)
     if dtype is None or not jnp.issubdtype(x.dtype, jnp.floating):
         return params, x
-    return cast_floating(params, dtype), x.astype(dtype)
+    return jax.tree.map(lambda a: cast_floating(a, dtype), params), x.astype(dtype)
 
 
 def _start(params: Params, x: Any, learned: Any) -> State:
@@ -167,7 +161,7 @@ def randomness(
     make: Callable[[], Any],
 ) -> dict[str, Any]:
     """The regularizer and key of a call; asks for neither where nothing is random."""
-    if regularizer is not None and not regularizer.deterministic:
+    if regularizer is not None and regularizer.acting():
         if deterministic():
             return {"regularizer": regularizer.inference(), "key": None}
         key = make() if key is None else key

@@ -141,7 +141,8 @@ def init(
         >>> [layer.forward.w_x.shape for layer in params.layers]
         [(3, 20), (10, 28)]
     """
-    fields = _given(
+    fields = given_fields(
+        init,
         projection_size=projection_size,
         peephole=peephole,
         norm=norm,
@@ -175,10 +176,14 @@ def init(
     return Stack(tuple(layers))
 
 
-def _given(**fields: Any) -> dict[str, Any]:
-    """Those that are not left at the defaults of `init`."""
-    defaults = inspect.signature(init).parameters
-    return {k: v for k, v in fields.items() if v is not defaults[k].default}
+def given_fields(function: Callable[..., Any], **fields: Any) -> dict[str, Any]:
+    """Those that are not left at the function's defaults."""
+    defaults = inspect.signature(function).parameters
+    return {
+        name: value
+        for name, value in fields.items()
+        if value is not defaults[name].default and value != defaults[name].default
+    }
 
 
 def _sizes(hidden_size: Any, num_layers: Any) -> list[Any]:

@@ -56,7 +56,8 @@ def step_masks(
     if lengths is not None and resets is not None:
         resets = resets & valid  # there is nothing beyond the length
     if cut is not None and valid is not None:
-        cut = lax.expand_dims(cut, range(1, valid.ndim)) & _between_valid(valid)
+        acts = valid if resets is None else valid | resets
+        cut = lax.expand_dims(cut, range(1, valid.ndim)) & _between(acts)
     if reverse:  # a boundary before step t is met on entering step t - 1
         resets, cut = _one_earlier(resets), _one_earlier(cut)
     return StepMasks(valid, resets, cut)
@@ -69,15 +70,18 @@ def _one_earlier(boundary: Any) -> Any:
     return lax.pad(boundary, False, ahead)
 
 
-def _between_valid(valid: jax.Array) -> jax.Array:
-    """(T, *B) whether steps that count lie on both sides of the boundary before t.
+def _between(acts: jax.Array) -> jax.Array:
+    """(T, *B) whether the state changes on both sides of the boundary before t.
 
-    Where none does, the state is the one given or the last one, and so is its gradient.
+    Where it does not, it is the one given or the last one, and so is its gradient.
+
+    Args:
+        acts: (T, *B) the step counts, or the state is reset.
     """
-    steps = valid.shape[0]
-    t = lax.expand_dims(jnp.arange(steps), range(1, valid.ndim))
-    first = jnp.where(valid, t, steps).min(0, initial=steps)
-    last = jnp.where(valid, t, -1).max(0, initial=-1)
+    steps = acts.shape[0]
+    t = lax.expand_dims(jnp.arange(steps), range(1, acts.ndim))
+    first = jnp.where(acts, t, steps).min(0, initial=steps)
+    last = jnp.where(acts, t, -1).max(0, initial=-1)
     return (first[None] < t) & (t <= last[None])
 
 

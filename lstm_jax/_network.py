@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from lstm_jax._inputs import LayerInputs, SequenceArgs
 from lstm_jax._masks import StepMasks, step_masks
@@ -19,9 +20,10 @@ from lstm_jax._regularize import (
     drop_output,
     drop_weights,
 )
-from lstm_jax._state import filled_state
-from lstm_jax._types import typed_eval_shape
+from lstm_jax._state import filled_state, state_types
+from lstm_jax._types import is_random_key, typed_eval_shape
 from lstm_jax.cells.base import Cell, DropMasks
+from lstm_jax.checks.cell import check_kept_types
 
 # (inputs, reverse) -> the layer's part of a tree like the state, and its output
 Layer = Callable[[LayerInputs, bool], tuple[Any, jax.Array]]
@@ -109,7 +111,8 @@ class _Walk(NamedTuple):
 
     def run_cell(self, cell: Any, x: jax.Array, own: _Member) -> tuple[jax.Array, Any]:
         """One layer in one direction."""
-        like = entering_state(cell.cast(x.dtype), x)
+        ready = cell.cast(x.dtype)
+        like, start = entering_state(ready, x), ready.zero_state(x.shape[1:-1], x.dtype)
         masks, regularizer = (DropMasks(), DropMasks()), self.args.regularizer
         if regularizer is not None:
             masks = drop_masks(regularizer, cell, x.shape[0], like, own.key)
@@ -119,8 +122,10 @@ class _Walk(NamedTuple):
             cell,
             x,
             *masks,
-            state=filled_state(like, own.state),
-            reset_state=None if resets is None else filled_state(like, own.reset_state),
+            state=filled_state(like, own.state, start),
+            reset_state=None
+            if resets is None
+            else filled_state(like, own.reset_state, start),
             step_masks=self.masks(own.reverse),
         )
         out, y = self.layer(inputs, own.reverse)
@@ -128,14 +133,32 @@ class _Walk(NamedTuple):
 
 
 def entering_state(cell: Cell, x: jax.Array) -> Any:
-    """The types of the state that a step gives: shapes, dtypes and mesh types."""
+    """The types of the state that enters and leaves a step, mesh types included."""
+    batch = x.shape[1:-1]
 
-    def step(x: jax.Array) -> Any:
+    def first(x: jax.Array) -> tuple[Any, Any]:
         # A sum over time has the type of one step, even where there is none.
-        x_t = x.sum(0)
-        return cell.step(cell.zero_state(x_t.shape[:-1], x.dtype), x_t)[0]
+        return cell.step(cell.zero_state(batch, x.dtype), x.sum(0))
 
-    return typed_eval_shape(step, x)
+    like, y = typed_eval_shape(first, x)
+    if cell.deferred_product:
+        return like
+    check_kept_types(cell, state_types(cell, batch, x.dtype), like, y, x.dtype)
+
+    def typed_like_rows(a: jax.Array, x_t: jax.Array) -> jax.Array:
+        """What a step passes on as it was has at least the type of the rows."""
+        if is_random_key(a):
+            return a
+        rows = x_t.sum(-1).astype(a.dtype)
+        return a + lax.expand_dims(rows, range(rows.ndim, a.ndim)).astype(a.dtype)
+
+    def second(state: Any, x: jax.Array) -> Any:
+        x_t = x.sum(0)
+        state = jax.tree.map(lambda a: typed_like_rows(a, x_t), state)
+        new, _ = cell.step(state, x_t)
+        return jax.tree.map(lambda a: typed_like_rows(a, x_t), new)
+
+    return typed_eval_shape(second, like, x)
 
 
 def _merge(merge: str, forward: jax.Array, backward: jax.Array) -> jax.Array:

@@ -1,7 +1,6 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The parameters, states and keys of the nnx modules."""
 
-import inspect
 from typing import Any
 
 import jax
@@ -54,12 +53,6 @@ class Module(nnx.Module):
     def params(self) -> Params:
         """The parameters as `lstm_jax.apply` takes them, of plain arrays."""
         return arrays(self.weights)
-
-
-def given(module: type, **fields: Any) -> dict[str, Any]:
-    """Those of a module's fields that are not its defaults."""
-    defaults = inspect.signature(module.__init__).parameters  # type: ignore[misc]
-    return {k: v for k, v in fields.items() if v is not defaults[k].default}
 
 
 def drawn(

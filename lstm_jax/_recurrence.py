@@ -160,7 +160,8 @@ class StaticArgs:
         gather: makes the output whole where a cell has a part of a layer's units.
         primal: gives the last state and y.
         with_residuals: gives the last state, and y with its `Residuals`.
-        linear_scan: `lax.scan`, for the tangent; JAX must be able to transpose it.
+        linear_scan: `lax.scan`, for the tangent; JAX must be able to differentiate and
+            transpose it.
     """
 
     reverse: bool = False

@@ -63,7 +63,9 @@ class Regularizer:
 
     def __post_init__(self) -> None:
         """Makes a tuple of the names in `locked`, which is hashable."""
-        if not isinstance(self.locked, bool):
+        if isinstance(self.locked, str):
+            object.__setattr__(self, "locked", (self.locked,))
+        elif not isinstance(self.locked, bool):
             object.__setattr__(self, "locked", tuple(self.locked))
 
     def rates(self) -> dict[str, float]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lstm_jax._dtypes import result_dtype
 from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack, State
-from lstm_jax._types import match_type, zeros
+from lstm_jax._types import match_type
 from lstm_jax.cells.base import Cell
 
 
@@ -85,17 +85,19 @@ def as_given(state: State, given: State) -> State:
     if given is None:
         return state
     like, containers = jax.tree.flatten(given)
-    leaves = [
-        new.astype(jnp.asarray(old).dtype)
-        for new, old in zip(jax.tree.leaves(state), like, strict=True)
-    ]
+    pairs = zip(jax.tree.leaves(state), like, strict=True)
+    leaves = [to_dtype(new, jnp.asarray(old)) for new, old in pairs]
     return jax.tree.unflatten(containers, leaves)
 
 
-def filled_state(like: Any, given: Any) -> Any:
-    """The state given, or zeros, with the types of `like`."""
-    if given is None:
-        return jax.tree.map(zeros, like)
-    return jax.tree.map(
-        lambda k, g: match_type(jnp.asarray(g, k.dtype), k), like, given
-    )
+def to_dtype(a: Any, like: Any) -> Any:
+    """An array in the dtype of another; random keys have but one."""
+    if jnp.issubdtype(like.dtype, jax.dtypes.extended):
+        return a
+    return jnp.asarray(a, like.dtype)
+
+
+def filled_state(like: Any, given: Any, start: Any) -> Any:
+    """The state given, or else `start`, with the types of `like`."""
+    given = start if given is None else given
+    return jax.tree.map(lambda k, g: match_type(to_dtype(g, k), k), like, given)

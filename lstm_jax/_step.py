@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from lstm_jax._dtypes import as_array, result_dtype
 from lstm_jax._params import Params, Residual, Stack, State, cast_layers
-from lstm_jax._state import as_given, own_containers, state_types
+from lstm_jax._state import as_given, own_containers, state_types, to_dtype
 from lstm_jax.checks.messages import check_values
 from lstm_jax.checks.sequence import check_step
 
@@ -28,7 +28,7 @@ def network_step(params: Params, state: Any, x_t: jax.Array) -> tuple[Any, jax.A
     cell: Any = params
     like = state_types(cell, x_t.shape[:-1], x_t.dtype)
     state = jax.tree.map(
-        lambda a, k: jnp.broadcast_to(jnp.asarray(a, k.dtype), k.shape), state, like
+        lambda a, k: jnp.broadcast_to(to_dtype(a, k), k.shape), state, like
     )
     return cell.step(state, x_t)
 

@@ -72,9 +72,9 @@ def match_type(value: Any, like: Any) -> jax.Array:
     value = jnp.broadcast_to(value, like.shape)
     if is_random_key(value):
         return value
-    blank = zeros(like, value.dtype)
-    kind = jax.typeof(blank)
-    if not _varying(blank) and not any(kind.sharding.spec):
+    zero = zeros(like, value.dtype)
+    kind = jax.typeof(zero)
+    if not _varying(zero) and not any(kind.sharding.spec):
         return value
     # Elementwise operations give what is replicated the type of what is not.
-    return value | blank if value.dtype == bool else value + blank
+    return value | zero if value.dtype == bool else value + zero

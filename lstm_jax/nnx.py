@@ -14,6 +14,7 @@ from flax import nnx
 
 import lstm_jax
 from lstm_jax import _flax, _nnx
+from lstm_jax._init import given_fields
 from lstm_jax._nnx import Module
 from lstm_jax._params import Merge, Params, State
 from lstm_jax._regularize import Regularizer
@@ -97,8 +98,8 @@ class LSTM(Module):
         truncate: int | None = None,
         implementation: Implementation | None = None,
     ) -> None:
-        fields = _nnx.given(
-            type(self),
+        fields = given_fields(
+            type(self).__init__,
             num_layers=num_layers,
             bidirectional=bidirectional,
             merge=merge,
@@ -271,8 +272,8 @@ class LSTMCell(Module, nnx.RNNCellBase):
         params_init: Callable[..., Params] | None = None,
         dtype: Any = None,
     ) -> None:
-        fields = _nnx.given(
-            type(self),
+        fields = given_fields(
+            type(self).__init__,
             cell=cell,
             projection_size=projection_size,
             peephole=peephole,

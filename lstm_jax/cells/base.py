@@ -48,7 +48,8 @@ class Cell(flax.struct.PyTreeNode, repr=False):
         output_size: the features of y.
         regularizers: which of "recurrent_dropout", "zoneout_h", "zoneout_c" and
             "weight_drop" act inside the cell. The first three come to the step as
-            `DropMasks`; the last acts on a field `w_h` before the first step.
+            `DropMasks`, shaped by `mask_templates`; the last acts on a field `w_h`
+            before the first step.
 
     Example:
         >>> import jax, jax.numpy as jnp, lstm_jax
@@ -81,8 +82,18 @@ class Cell(flax.struct.PyTreeNode, repr=False):
             """The features of y."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Makes every subclass a frozen dataclass and a pytree."""
+        """Makes every subclass a frozen dataclass and a pytree.
+
+        What a subclass of another cell defines is what runs: an inherited split of the
+        step, or its derivative rule, would pass over it.
+        """
         super().__init_subclass__(**({"repr": False} | options))
+        own = set(cls.__dict__)
+        if own & {"step", "project", "advance", "zero_state"} - {"deferred_product"}:
+            if "deferred_product" not in own:
+                cls.deferred_product = False
+        if "step" in own and not own & {"project", "advance"}:
+            cls.project, cls.advance = Cell.project, Cell.advance  # type: ignore
 
     def __repr__(self) -> str:
         """Shapes, dtypes and what is not by default, in one line."""
@@ -94,7 +105,7 @@ class Cell(flax.struct.PyTreeNode, repr=False):
         return 0
 
     def zero_state(self, batch_shape: tuple[int, ...], dtype: Any) -> Any:
-        """The state of zeros: a tree of arrays (*B, …).
+        """The state with which a sequence begins: a tree of arrays (*B, …).
 
         Args:
             batch_shape: *B.
@@ -141,11 +152,7 @@ class Cell(flax.struct.PyTreeNode, repr=False):
 
     def cast(self: Own, dtype: Any) -> Own:
         """Casts all floating leaves to the dtype in which a step computes."""
-
-        def leaf(a: Any) -> Any:
-            return a.astype(dtype) if jnp.issubdtype(a.dtype, jnp.floating) else a
-
-        return jax.tree.map(leaf, self)
+        return jax.tree.map(lambda a: cast_floating(a, dtype), self)
 
     def check(self) -> list[str | Exception]:
         """What is wrong with the parameters by themselves; empty where nothing is.
@@ -158,9 +165,17 @@ class Cell(flax.struct.PyTreeNode, repr=False):
     def mask_templates(self, state: Any) -> DropMasks:
         """Arrays, or types, that the masks are shaped and typed like.
 
+        To be defined where `regularizers` names one that comes to the step, and the
+        state is not one array.
+
         Args:
             state: the state, or its types.
         """
+        if not hasattr(state, "shape"):
+            raise NotImplementedError(
+                f"{type(self).__name__} must define mask_templates: its state is a "
+                "tree, of which the masks' shapes cannot be told."
+            )
         return DropMasks(state, state, state)
 
     @classmethod
@@ -178,8 +193,21 @@ class Cell(flax.struct.PyTreeNode, repr=False):
         raise NotImplementedError(f"{cls.__name__} defines no init.")
 
 
+def cast_floating(a: Any, dtype: Any) -> Any:
+    """A leaf in a dtype, if it is floating; a Python float becomes an array."""
+    if isinstance(a, float) or jnp.issubdtype(getattr(a, "dtype", int), jnp.floating):
+        return jnp.asarray(a, dtype)
+    return a
+
+
 def short_repr(value: Any) -> str:
     """A leaf as float32[3,20], and of a record the fields that are not by default."""
+    if isinstance(value, dict):
+        items = (f"{key!r}: {short_repr(item)}" for key, item in value.items())
+        return f"{{{', '.join(items)}}}"
+    if isinstance(value, tuple | list):
+        items = (short_repr(item) for item in value)
+        return f"({', '.join(items)})"
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return f"{value.dtype}[{','.join(map(str, value.shape))}]"
     fields = getattr(type(value), "__dataclass_fields__", None)

@@ -77,13 +77,13 @@ class FGRParams(Cell):
         return self.cell.projected_size
 
     def zero_state(self, batch_shape: tuple[int, ...], dtype: Any) -> FGRState:
-        """H and the gates of `dtype`, and c of at least 32 bits."""
+        """Makes h and the gates of `dtype`, and c of at least 32 bits."""
         h, c = self.cell.zero_state(batch_shape, dtype)
         # Arrays of their own, so that the state can be donated.
         return FGRState(h, c, *(jnp.zeros_like(h) for _ in "ifo"))
 
     def project(self, x: jax.Array) -> jax.Array:
-        """X · w_x + b of the cell."""
+        """The cell's product x · w_x, plus b."""
         return self.cell.project(x)
 
     def advance(
@@ -118,10 +118,9 @@ class FGRParams(Cell):
         if not isinstance(self.cell, LSTMParams):
             return [TypeError(f"cell must be LSTMParams; got {kind_of(self.cell)}.")]
         if problems := self.cell.check():
-            return [
-                type(p)(f"cell.{p}") if isinstance(p, Exception) else f"cell.{p}"
-                for p in problems
-            ]
+            first = problems[0]
+            kind = type(first) if isinstance(first, Exception) else ValueError
+            return [kind(f"cell.{first}")]
         absent = self.cell.options.gates != "ifgo"
         if absent or self.cell.projection is not None or self.cell.norm is not None:
             return [_not_plain(self.cell)]
@@ -164,7 +163,7 @@ class FGRParams(Cell):
             for k in rows
         ]
         params = cls(lstm, jnp.concatenate(blocks))
-        raise_first("FGRParams.init", "params", params.check())
+        raise_first("FGRParams.init", "params.", params.check())
         return params
 
 

@@ -90,11 +90,11 @@ class GRUParams(Cell):
         return self.w_x.shape[1]
 
     def zero_state(self, batch_shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """H (*B, H)."""
+        """The output h, (*B, H)."""
         return jnp.zeros((*batch_shape, self.output_size), dtype)
 
     def project(self, x: jax.Array) -> jax.Array:
-        """X · w_x + b."""
+        """The product x · w_x, plus b."""
         return add_bias(matmul(x, self.w_x), self.b)
 
     def advance(

@@ -106,7 +106,7 @@ class LSTM1997Params(Cell):
         return self.w_x.shape[1]
 
     def zero_state(self, batch_shape: tuple[int, ...], dtype: Any) -> LSTM1997State:
-        """H and the gates of `dtype`, and c of at least 32 bits."""
+        """Makes h and the gates of `dtype`, and c of at least 32 bits."""
         cells, gates = (*batch_shape, self.output_size), (*batch_shape, self.blocks)
         return LSTM1997State(
             h=jnp.zeros(cells, dtype),
@@ -116,7 +116,7 @@ class LSTM1997Params(Cell):
         )
 
     def project(self, x: jax.Array) -> jax.Array:
-        """X · w_x."""
+        """The product x · w_x."""
         return matmul(x, self.w_x)
 
     def advance(

@@ -110,14 +110,14 @@ class LSTMParams(Cell):
         return self.w_x.shape[1]
 
     def zero_state(self, batch_shape: tuple[int, ...], dtype: Any) -> LSTMState:
-        """H (*B, H or P) of `dtype`, and c (*B, H) of at least 32 bits."""
+        """Makes h (*B, H or P) of `dtype`, and c (*B, H) of at least 32 bits."""
         return LSTMState(
             jnp.zeros((*batch_shape, self.output_size), dtype),
             jnp.zeros((*batch_shape, self.hidden_size), accum_dtype(dtype)),
         )
 
     def project(self, x: jax.Array, product: Any = matmul) -> jax.Array:
-        """X · w_x + b, (..., I) to (..., G·H)."""
+        """The product x · w_x, plus b: (..., I) to (..., G·H)."""
         return lstm.project(self, x, product)
 
     def advance(
@@ -202,7 +202,7 @@ class LSTMParams(Cell):
             norm=_unit_norm(call, norm, units, units * count, dtype),
             options=options,
         )
-        raise_first(call, "params", params.check())
+        raise_first(call, "params.", params.check())
         return params
 
 

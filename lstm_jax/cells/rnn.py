@@ -79,11 +79,11 @@ class RNNParams(Cell):
         return self.w_x.shape[1]
 
     def zero_state(self, batch_shape: tuple[int, ...], dtype: Any) -> jax.Array:
-        """H (*B, H)."""
+        """The output h, (*B, H)."""
         return jnp.zeros((*batch_shape, self.output_size), dtype)
 
     def project(self, x: jax.Array) -> jax.Array:
-        """X · w_x."""
+        """The product x · w_x."""
         return matmul(x, self.w_x)
 
     def advance(
@@ -137,5 +137,5 @@ class RNNParams(Cell):
             b=bias_init(keys[2], units, "h").astype(dtype) if use_bias else None,
             activation=activation,
         )
-        raise_first(call, "params", params.check())
+        raise_first(call, "params.", params.check())
         return params

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType
 
-from lstm_jax.checks.messages import Layout, check_lengths, kind_of
+from lstm_jax.checks.messages import Layout, check_lengths, kind_of, raise_first
 
 
 def mesh_problems(mesh: Any, axes: Any, automatic: bool = True) -> list[Any]:
@@ -32,9 +32,7 @@ def mesh_problems(mesh: Any, axes: Any, automatic: bool = True) -> list[Any]:
 
 def check_mesh(call: str, mesh: Any, axis: Any, automatic: bool = True) -> None:
     """Raises what `mesh_problems` finds."""
-    for problem in mesh_problems(mesh, (axis,), automatic):
-        kind = type(problem) if isinstance(problem, Exception) else ValueError
-        raise kind(f"{call}: {problem}")
+    raise_first(call, "", mesh_problems(mesh, (axis,), automatic))
 
 
 def _named_rows(call: str, tree: Any, axes: Any) -> list[tuple[str, int, Any]]:

@@ -35,11 +35,11 @@ def kind_of(value: Any) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def raise_first(call: str, path: str, problems: Iterable[str | Exception]) -> None:
-    """Raises the first of a cell's problems, each of which begins with a field."""
+def raise_first(call: str, prefix: str, problems: Iterable[str | Exception]) -> None:
+    """Raises the first problem: a string as a ValueError, an exception by its kind."""
     for problem in problems:
         kind = type(problem) if isinstance(problem, Exception) else ValueError
-        raise kind(f"{call}: {path}.{problem}")
+        raise kind(f"{call}: {prefix}{problem}")
 
 
 def shape_problem(name: str, value: Any, expected: Any, why: str) -> str | None:
@@ -80,8 +80,10 @@ def check_values(call: str, **named: Any) -> None:
     for name, tree in named.items():
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             if isinstance(leaf, jax.ShapeDtypeStruct):
+                where = "" if name == "args" else name
+                where = f"{where}{jax.tree_util.keystr(path)}".lstrip(".")
                 raise TypeError(
-                    f"{call}: {name}{jax.tree_util.keystr(path)} must be an array; got "
+                    f"{call}: {where} must be an array; got "
                     "a ShapeDtypeStruct, which has no values. Under jax.eval_shape it "
                     "would do."
                 )

@@ -10,32 +10,14 @@ from lstm_jax._dtypes import result_dtype
 from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack
 from lstm_jax._state import state_types
 from lstm_jax.cells.base import Cell
+from lstm_jax.checks.cell import check_cell
 from lstm_jax.checks.messages import (
     Layout,
     check_floating,
     kind_of,
-    raise_first,
 )
 
 MERGES = ("concat", "sum", "mul", "ave")
-_REQUIRED = ("input_size", "output_size")
-
-
-def check_cell(call: str, cell: Cell, path: str = "params") -> tuple[int, int]:
-    """Checks one layer against itself; its input size and its output size."""
-    kind = type(cell)
-    raise_first(call, path, cell.check())
-    missing = [name for name in _REQUIRED if not hasattr(cell, name)]
-    if kind.zero_state is Cell.zero_state:
-        missing.append("zero_state")
-    if kind.step is Cell.step and kind.advance is Cell.advance:
-        missing.append("step")
-    if missing:
-        raise TypeError(
-            f"{call}: {path} is a Cell, and {kind.__name__} must define "
-            f"{', '.join(missing)}."
-        )
-    return cell.input_size, cell.output_size
 
 
 def check_network(
@@ -191,29 +173,30 @@ def _members(call: str, name: str, value: Any, count: int, kind: str) -> None:
 
 def _cell_state(call: str, name: str, cell: Cell, value: Any, layout: Layout) -> None:
     like = state_types(cell, (), result_dtype(cell))
-    if isinstance(like, tuple):
+    flat = isinstance(like, tuple) and all(hasattr(a, "shape") for a in like)
+    if flat:
         fields = getattr(type(like), "_fields", range(len(like)))
         kind = f"({', '.join(map(str, fields))}) of {kind_of(cell)}"
         _members(call, name, value, len(like), kind)
+        parts = list(value)
     elif hasattr(like, "shape"):
-        value = [value]
-    elif jax.tree.structure(value) != jax.tree.structure(like):  # type: ignore[operator]
-        raise ValueError(
-            f"{call}: {name} must have the structure {jax.tree.structure(like)}, of "
-            f"{kind_of(cell)}; got {jax.tree.structure(value)}. "
-            "lstm_jax.zero_state(params, batch_shape) makes one."
-        )
+        parts = [value]
+    else:
+        parts = jax.tree.leaves(value)
+        if jax.tree.structure(value) != jax.tree.structure(like):  # type: ignore[operator]
+            raise ValueError(
+                f"{call}: {name} must have the structure {jax.tree.structure(like)}, "
+                f"of {kind_of(cell)}; got {jax.tree.structure(value)}. "
+                "lstm_jax.zero_state(params, batch_shape) makes one."
+            )
     named = jax.tree_util.tree_leaves_with_path(like)
-    parts = list(value) if isinstance(value, tuple | list) else jax.tree.leaves(value)
-    if len(parts) != len(named):
-        raise ValueError(
-            f"{call}: {name} must have {len(named)} arrays, of {kind_of(cell)}; got "
-            f"{len(parts)}. lstm_jax.zero_state(params, batch_shape) makes one."
-        )
     for (path, own), part in zip(named, parts, strict=True):
         leaf = f"{name}{jax.tree_util.keystr(path)}"
         if jnp.issubdtype(own.dtype, jnp.floating):
             check_floating(call, leaf, part)
+        elif getattr(part, "dtype", None) != own.dtype:
+            got = getattr(part, "dtype", kind_of(part))
+            raise TypeError(f"{call}: {leaf} must have dtype {own.dtype}; got {got}.")
         shape = tuple(part.shape)
         if not _fits(shape, layout.batch, own.shape):
             turned = layout.swapped is not None and _fits(

@@ -49,7 +49,7 @@ def check_regularizer(call: str, params: Params, regularizer: Any, key: Any) -> 
             f"{call}: key must be a JAX random key, as jax.random.key(seed) makes; got "
             f"{key!r}."
         )
-    if key is None and not regularizer.deterministic:
+    if key is None and regularizer.acting() and not regularizer.deterministic:
         raise ValueError(
             f"{call}: regularizer needs a key; pass key=jax.random.key(...), or "
             "regularizer.inference() for evaluation."

@@ -110,7 +110,7 @@ def saturation(
     """How often each gate is nearly closed, and how often it is nearly open.
 
     Args:
-        params: as for `lstm_jax.apply`, of any structure.
+        params: as for `lstm_jax.apply`, with layers of `LSTMParams`.
         x: as for `lstm_jax.apply`.
         state: as for `lstm_jax.apply`.
         lengths: as for `lstm_jax.apply`; padding does not count.
@@ -126,6 +126,7 @@ def saturation(
     Raises:
         ValueError: as `lstm_jax.apply`; low above high.
         TypeError: as `lstm_jax.apply`.
+        NotImplementedError: a layer is another `Cell`.
 
     Example:
         >>> import jax, lstm_jax
@@ -178,7 +179,7 @@ def memory_horizon(
         horizon = log(level) / m
 
     Args:
-        params: as for `lstm_jax.apply`, of any structure.
+        params: as for `lstm_jax.apply`, with layers of `LSTMParams`.
         x: as for `lstm_jax.apply`.
         state: as for `lstm_jax.apply`.
         lengths: as for `lstm_jax.apply`; padding does not count.
@@ -194,6 +195,7 @@ def memory_horizon(
     Raises:
         ValueError: as `lstm_jax.apply`; level outside (0, 1).
         TypeError: as `lstm_jax.apply`.
+        NotImplementedError: a layer is another `Cell`.
 
     Example:
         >>> import jax, lstm_jax

@@ -180,7 +180,7 @@ def gradient_lag(
     that runs in reverse counts lag from the step that it processes last.
 
     Args:
-        params: as for `lstm_jax.apply`, of any structure.
+        params: as for `lstm_jax.apply`, with layers of `LSTMParams`.
         x: as for `lstm_jax.apply`.
         state: as for `lstm_jax.apply`.
         lengths: as for `lstm_jax.apply`; a row of length n has the lags 0 to n, T being
@@ -196,6 +196,7 @@ def gradient_lag(
     Raises:
         ValueError: as `lstm_jax.apply`; an unknown norm.
         TypeError: as `lstm_jax.apply`.
+        NotImplementedError: a layer is another `Cell`.
 
     Example:
         >>> import jax, lstm_jax

@@ -84,7 +84,7 @@ def _pull(params: Params, carry: Any, inputs: Any) -> tuple[Any, None]:
 def _network(
     k: int, skip: int, params: Params, x: jax.Array, state: Any, args: SequenceArgs
 ) -> tuple[jax.Array, jax.Array]:
-    """X as it is, and the exponents (*B, K)."""
+    """The input as it is, and the exponents (*B, K)."""
     total, *batch, _ = x.shape
     valid = valid_steps(total, args.lengths, args.mask)
     valid = jnp.ones((total, *batch), bool) if valid is None else valid

@@ -10,7 +10,7 @@ from lstm_jax._inputs import LayerInputs, Request, SequenceArgs
 from lstm_jax._masks import Body, masked_step
 from lstm_jax._network import run_network
 from lstm_jax._params import Params
-from lstm_jax.checks.messages import refuse
+from lstm_jax.checks.messages import raise_first, refuse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,19 +22,18 @@ class Implementation:
     one before: `iterate` runs a step again and again, `layer` one layer in one
     direction, `network` a whole structure.
 
-    Attributes:
-        (none of its own)
+    A derived class lists its own fields under Attributes: there are none here.
 
     Example:
         >>> import dataclasses, jax, lstm_jax
         >>> @jax.tree_util.register_static
         ... @dataclasses.dataclass(frozen=True)
-        ... class Eager(lstm_jax.Implementation):
+        ... class PlainScan(lstm_jax.Implementation):
         ...     def iterate(self, body, carry, xs, reverse):
         ...         return jax.lax.scan(body, carry, xs, reverse=reverse)
         >>> params = lstm_jax.init(jax.random.key(0), 3, 5)
         >>> x = jax.numpy.ones((2, 7, 3), params.layers[0].w_x.dtype)
-        >>> lstm_jax.apply(params, x, implementation=Eager())[0].shape
+        >>> lstm_jax.apply(params, x, implementation=PlainScan())[0].shape
         (2, 7, 5)
     """
 
@@ -104,8 +103,6 @@ def check_implementation(call: str, value: Any, request: Request) -> None:
             f"{call}: implementation must be an lstm_jax.Implementation, such as "
             f"Scan(...) or Loop(), or None; got {value!r}."
         )
-    for problem in value.check():
-        kind = type(problem) if isinstance(problem, Exception) else ValueError
-        raise kind(f"{call}: {type(value).__name__}.{problem}")
+    raise_first(call, f"{type(value).__name__}.", value.check())
     if reasons := value.unsupported(request):
         refuse(call, value, reasons)

@@ -39,7 +39,7 @@ def default(
 def choose(
     given: Implementation | None, params: Params, x: Any, axes: Layout, platform: str
 ) -> tuple[Implementation, str]:
-    """What is asked for; else what suits the sizes. Both keep the whole contract."""
+    """What is asked for, which has been checked; else what suits the sizes."""
     if given is not None:
         return given, "asked for"
     columns = max(cell.projected_size for cell in layers(params))

@@ -77,7 +77,7 @@ class Scan(Implementation):
         self, inputs: LayerInputs, reverse: bool, gather: GatherOutput = identity
     ) -> tuple[Any, jax.Array]:
         """Runs one layer; with `gather` a part of one's units."""
-        static = StaticArgs(reverse, self.window, self.unroll, gather)
+        static = self.static_args(reverse, gather)
 
         def run(state: Any, xs: Any) -> tuple[Any, jax.Array]:
             (x, stepped), masks = xs
@@ -89,6 +89,14 @@ class Scan(Implementation):
 
         xs = (inputs.x, inputs.stepped), inputs.step_masks
         return self._segments(run, inputs.state, xs, reverse)
+
+    def static_args(self, reverse: bool, gather: GatherOutput) -> StaticArgs:
+        """How the differentiable recurrence runs.
+
+        A way of running with a loop of its own derives from this class and gives its
+        `primal` and `with_residuals` here: the derivative rule stays.
+        """
+        return StaticArgs(reverse, self.window, self.unroll, gather)
 
     def unsupported(self, request: Request) -> list[str]:
         """Unrolling needs a number of steps, and a window an input product."""

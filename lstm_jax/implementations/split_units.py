@@ -128,7 +128,7 @@ class SplitUnits(Scan):
         if request.batch and request.batch[0] % rows:
             reasons.add(f"{rows} devices do not divide the {request.batch[0]} rows")
         for cell in layers(request.params):
-            if not isinstance(cell, LSTMParams):
+            if not (isinstance(cell, LSTMParams) and cell.deferred_product):
                 reasons.add(f"{type(cell).__name__} has no units that it can split")
                 continue
             if cell.hidden_size % self.devices:
