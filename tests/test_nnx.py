@@ -276,7 +276,8 @@ def test_tabulate() -> None:
     model = nnx.Sequential(LSTM.from_params(TWO, learn_state=True), output)
     table = uncoloured(nnx.tabulate(model, X, console_kwargs={"width": 160}))
     assert "layers/0" in table and "Total Parameters: 420" in table
-    table = nnx.tabulate(LSTMCell.from_params(cell()), None, X[:, 0])
+    state = tuple(lstm_jax.zero_state(cell(), (X.shape[0],)))
+    table = nnx.tabulate(LSTMCell.from_params(cell()), state, X[:, 0])
     assert "LSTMCell" in table and "Total Parameters: 180" in uncoloured(table)
 
 
