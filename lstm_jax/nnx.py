@@ -38,7 +38,7 @@ class LSTM(Module):
     It stands where `nnx.RNN(nnx.OptimizedLSTMCell(I, H, rngs=rngs))` stood, which gives
     y alone. In an `nnx.Sequential`, which would hand the state to the next module,
     `lambda y, state: y` goes behind it. `LSTM.from_params` makes one of any parameters.
-    The state is an `LSTMState`; `nnx.tabulate` of flax 0.12 cannot show named tuples.
+    `nnx.tabulate` of flax 0.12 cannot show named tuples: give it a state of plain ones.
 
     Args:
         input_size: I of the first layer.

@@ -270,6 +270,22 @@ def test_remat_and_vmap() -> None:
         assert_close(outputs[k], alone, 1e-6)
 
 
+def test_tabulate() -> None:
+    """With a state of plain tuples: nnx.tabulate cannot show named ones."""
+    plain = partial(jax.tree.map, lambda s: tuple(s), is_leaf=is_state)
+    state = plain(lstm_jax.zero_state(TWO, (X.shape[0],)))
+    model = LSTM.from_params(TWO, learn_state=True)
+    table = uncoloured(nnx.tabulate(model, X, state, console_kwargs={"width": 160}))
+    assert "layers/0" in table and "Total Parameters: 420" in table
+    state = plain(lstm_jax.zero_state(cell(), (X.shape[0],)))
+    table = nnx.tabulate(LSTMCell.from_params(cell()), state, X[:, 0])
+    assert "LSTMCell" in table and "Total Parameters: 180" in uncoloured(table)
+
+
+def is_state(node: Any) -> bool:
+    return isinstance(node, lstm_jax.LSTMState)
+
+
 def test_the_dtype_of_computation() -> None:
     params = stack(HIDDEN)
     module = LSTM.from_params(params, dtype=jnp.bfloat16)

@@ -21,6 +21,7 @@ import lstm_jax
 from lstm_jax import Loop, LSTMState, Regularizer, Scan
 from lstm_jax.implementations.choice import default
 from lstm_jax.implementations.scan import SYMBOLIC_SEGMENT
+from lstm_jax.sharding import replicate
 from tests import cases, jaxprs
 from tests.cases import Case, full_state, weighted
 from tests.compare import FLOAT32, FLOAT64, assert_close
@@ -123,6 +124,16 @@ def test_apply_is_a_body_of_an_outer_scan() -> None:
         assert_close((ys.reshape(y.shape), end), (y, expected), bound)
 
 
+def product_has_gradient(x: jax.Array, w: jax.Array) -> bool:
+    """Until jax 0.10.0 none with respect to w if x alone is on an explicit mesh."""
+    try:
+        jax.eval_shape(jax.grad(lambda w: (x @ w).sum()), w)
+    except Exception as error:
+        assert "Contracting dimensions are sharded" in str(error)
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_on_a_mesh(name: str) -> None:
     """The batch over four devices: as on one, with types the compiler checks."""
@@ -135,12 +146,15 @@ def test_on_a_mesh(name: str) -> None:
     resets = jax.random.bernoulli(jax.random.key(8), 0.3, (batch, 5))
     f = gradient_of(call, cases.IMPLEMENTATIONS[name])
     expected = f(call.params, x, call.state, lengths, resets)
+    w = jnp.ones((3, 2), x.dtype)
     for axes in AxisType.Auto, AxisType.Explicit:
         mesh = jax.make_mesh((4,), ("data",), axis_types=(axes,))
         with jax.set_mesh(mesh):
             rows = NamedSharding(mesh, P("data"))
             sharded = [jax.device_put(a, rows) for a in (x, lengths, resets)]
-            got = jax.jit(f)(call.params, sharded[0], call.state, *sharded[1:])
+            alone = product_has_gradient(sharded[0], w)
+            params = call.params if alone else replicate(call.params, mesh)
+            got = jax.jit(f)(params, sharded[0], call.state, *sharded[1:])
             (_, dx, _), (y, _) = got
             assert y.sharding.spec[0] == dx.sharding.spec[0] == "data"
         assert_close(got, expected, 1e-9, f"{axes} ")
