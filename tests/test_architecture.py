@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import flax.struct
@@ -19,12 +19,37 @@ from flax import nnx
 import lstm_jax
 import lstm_jax.linen
 import lstm_jax.nnx
-from lstm_jax import Bidirectional, Loop, Residual, Reverse, Scan, Stack
+from lstm_jax import Bidirectional, Loop, Residual, Reverse, Scan, Stack, _recurrence
 
 ROOT = Path(__file__).parent.parent
 # The cell below is written as users write theirs.
 pytestmark = pytest.mark.usefixtures("as_users_have_it")
 WAYS = {"Scan", "Loop", "Cudnn", "SplitUnits", "Fused"}
+
+
+class Nested(lstm_jax.Cell):
+    """A state of tuples, with a counter and a start that is not zero; a trace."""
+
+    rate: jax.Array  # (I,)
+    input_size = output_size = property(lambda self: self.rate.shape[0])
+
+    def zero_state(self, batch_shape: Any, dtype: Any) -> Any:
+        ones = jnp.ones((*batch_shape, self.output_size), dtype)
+        return (ones, 0 * ones), jnp.zeros(batch_shape, jnp.int32)
+
+    def step(self, state: Any, x_t: Any, masks: Any = None) -> Any:
+        (h, before), count = state
+        new = jnp.tanh(self.rate * h + x_t)
+        return ((new, h), count + 1), new + before
+
+    def trace(self, state: Any, x_t: Any) -> Any:
+        new, y = self.step(state, x_t)
+        return new, NestedTrace(y, new[1])
+
+
+class NestedTrace(NamedTuple):
+    h: Any
+    count: Any
 
 
 class Decay(lstm_jax.Cell):
@@ -56,11 +81,22 @@ class Decay(lstm_jax.Cell):
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class EveryOther(lstm_jax.Implementation):
-    """Two steps an iteration, by a scan over pairs; odd ends are run by themselves."""
+class While(lstm_jax.Implementation):
+    """A loop over indices that puts every y where it belongs; it has no `layer`."""
 
     def iterate(self, body: Any, carry: Any, xs: Any, reverse: bool) -> Any:
-        return jax.lax.scan(body, carry, xs, reverse=reverse, unroll=2)
+        steps = jax.tree.leaves(xs)[0].shape[0]
+        at = lambda t: jax.tree.map(lambda a: a[t], xs)  # noqa: E731
+        _, like = jax.eval_shape(body, carry, at(0))
+        ys = jax.tree.map(lambda a: jnp.zeros((steps, *a.shape), a.dtype), like)
+
+        def step(k: Any, both: Any) -> Any:
+            carry, ys = both
+            t = steps - 1 - k if reverse else k
+            carry, y = body(carry, at(t))
+            return carry, jax.tree.map(lambda all, one: all.at[t].set(one), ys, y)
+
+        return jax.lax.fori_loop(0, steps, step, (carry, ys))
 
     def unsupported(self, request: Any) -> list[str]:
         return ["it runs no odd T"] if request.steps == 3 else []
@@ -112,7 +148,7 @@ def test_a_cell_against_a_loop(key: jax.Array) -> None:
             np.testing.assert_allclose(state["sum"][row], own[1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("way", [Loop(), EveryOther(), Scan(window=3, checkpoint=2)])
+@pytest.mark.parametrize("way", [Loop(), While(), Scan(window=3, checkpoint=2)])
 def test_every_way_runs_a_network_of_cells(way: Any, key: jax.Array) -> None:
     params = network(key)
     x, mask, resets = sequence(key)
@@ -138,6 +174,52 @@ def test_every_way_runs_a_network_of_cells(way: Any, key: jax.Array) -> None:
         chex.assert_trees_all_close(one, two, rtol=1e-11)
 
 
+CALLED: list[str] = []
+
+
+def own_primal(static: Any, inputs: Any) -> Any:
+    CALLED.append("primal")
+    return _recurrence.scan_primal(static, inputs)
+
+
+def own_residuals(static: Any, inputs: Any) -> Any:
+    CALLED.append("residuals")
+    return _recurrence.scan_with_residuals(static, inputs)
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Kernel(Scan):
+    """What runs the recurrence is its own; the derivative rule is the library's."""
+
+    def static_args(self, reverse: bool, gather: Any) -> Any:
+        own = {"primal": own_primal, "with_residuals": own_residuals}
+        return dataclasses.replace(super().static_args(reverse, gather), **own)
+
+
+def test_a_kernel_of_the_recurrence_keeps_its_derivatives(key: jax.Array) -> None:
+    """jvp, gradient, hessian and vmap, of which each asks for what it needs."""
+    params = lstm_jax.init(key, 3, 2, bidirectional=True)
+    x = jax.random.normal(key, (2, 4, 3))
+
+    def run(x: Any, way: Any) -> Any:
+        return jnp.sum(jnp.sin(lstm_jax.apply(params, x, implementation=way)[0]))
+
+    several = jnp.stack([x, 2 * x])
+    for transformed, asked in (
+        (lambda way: run(x, way), {"primal"}),
+        (lambda way: jax.jvp(partial(run, way=way), (x,), (x,)), {"residuals"}),
+        (lambda way: jax.grad(run)(x, way), {"residuals"}),
+        (lambda way: jax.hessian(run)(x, way), {"residuals"}),
+        (lambda way: jax.vmap(jax.grad(run), (0, None))(several, way), {"residuals"}),
+    ):
+        CALLED.clear()
+        jax.clear_caches()
+        got = transformed(Kernel())
+        assert asked <= set(CALLED)
+        chex.assert_trees_all_close(got, transformed(Scan()), rtol=1e-12)
+
+
 def test_a_step_at_a_time(key: jax.Array) -> None:
     params = Stack((Decay.init(key, 3, 3), Residual(Decay.init(key, 3, 3))))
     x = jax.random.normal(key, (7, 2, 3))
@@ -147,11 +229,43 @@ def test_a_step_at_a_time(key: jax.Array) -> None:
     chex.assert_trees_all_close((ys, end), (y, last), rtol=1e-13)
 
 
+def test_a_state_of_any_structure(key: jax.Array) -> None:
+    """Apply is a loop of steps, from the cell's own start, also in a shard_map."""
+    cell, x = Nested(jnp.linspace(0.2, 0.8, 3)), jax.random.normal(key, (2, 5, 3))
+    lengths = np.array([5, 3])
+    y, state = lstm_jax.apply(cell, x, lengths=lengths)
+    for row, length in enumerate(lengths):
+        own = lstm_jax.zero_state(cell)
+        for t in range(length):
+            own, y_t = lstm_jax.lstm_step(cell, own, x[row, t])
+            np.testing.assert_allclose(y[row, t], y_t, rtol=1e-13)
+        np.testing.assert_allclose(state[0][0][row], own[0][0], rtol=1e-13)
+        assert state[1][row] == own[1] == length
+    again, _ = lstm_jax.apply(cell, x, lstm_jax.zero_state(cell, (2,)), lengths=lengths)
+    chex.assert_trees_all_equal(again, y)
+    trace = lstm_jax.activations(cell, x)
+    assert trace.count.tolist() == [[1, 2, 3, 4, 5]] * 2
+    mesh = jax.make_mesh((2,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("rows")
+    run = jax.shard_map(
+        lambda x, lengths: lstm_jax.apply(cell, x, lengths=lengths)[0],
+        mesh=mesh,
+        in_specs=rows,
+        out_specs=rows,
+    )
+    chex.assert_trees_all_close(run(x, jnp.asarray(lengths)), y, rtol=1e-13)
+
+
 def test_in_both_flax_modules(key: jax.Array) -> None:
     x = jax.random.normal(key, (2, 7, 3)).astype(jnp.float32)
-    way = EveryOther()
+    way = While()
     module = lstm_jax.linen.LSTM(
-        5, cell=Decay, num_layers=2, bidirectional=True, implementation=way
+        5,
+        cell=Decay,
+        num_layers=2,
+        bidirectional=True,
+        implementation=way,
+        learn_state=True,
     )
     variables = module.init(key, x)
     y, state = module.apply(variables, x, seq_lengths=jnp.array([7, 4]))
@@ -180,13 +294,37 @@ def test_as_plain_data(key: jax.Array) -> None:
 def test_what_is_missing_is_named(key: jax.Array) -> None:
     x = jnp.ones((2, 3, 3))
     with pytest.raises(NotImplementedError, match="it runs no odd T"):
-        lstm_jax.apply(network(key), x, implementation=EveryOther())
+        lstm_jax.apply(network(key), x, implementation=While())
     with pytest.raises(NotImplementedError, match="Decay must define trace"):
         lstm_jax.activations(network(key), x)
     zoneout = lstm_jax.Regularizer(zoneout_c=0.1, weight_drop=0.1)
     both = "Decay has no zoneout_c; Decay has no weight_drop"
     with pytest.raises(NotImplementedError, match=both):
         lstm_jax.apply(network(key), x, regularizer=zoneout, key=key)
+
+    class Half(lstm_jax.LSTMParams):
+        def project(self, x: Any, product: Any = jnp.matmul) -> Any:
+            return x @ self.w_x
+
+        def zero_state(self, batch_shape: Any, dtype: Any) -> Any:
+            return jax.tree.map(jnp.ones_like, super().zero_state(batch_shape, dtype))
+
+    # A subclass is run as it is written, by every way, from its own start.
+    cell = lstm_jax.init_cell(key, 3, 4)
+    half = Half(cell.w_x, cell.w_h, cell.b + 1.0)
+    start = half.zero_state((), x.dtype)
+    expected, _ = lstm_jax.apply(cell.replace(b=0 * cell.b), x, start)
+    for way in (Scan(), Loop(), While()):
+        got, _ = lstm_jax.apply(half, x[:, :2], implementation=way)
+        chex.assert_trees_all_close(got, expected[:, :2], rtol=1e-12)
+
+    class Wider(Decay):
+        def step(self, state: Any, x_t: Any, masks: Any = None) -> Any:
+            new, y = super().step(state, x_t)
+            return new, jnp.concatenate([y, y], -1)
+
+    with pytest.raises(TypeError, match=r"Wider.step: y must be float.*\[\*B, 5\]"):
+        lstm_jax.apply(Wider.init(key, 3, 5), x)
 
     class Empty(lstm_jax.Cell):
         w: jax.Array

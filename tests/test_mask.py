@@ -67,6 +67,49 @@ def compressed(run: Any, x: Any, state: Any, row: int) -> Any:
     return jnp.zeros((STEPS, y.shape[-1])).at[kept].set(y), end
 
 
+def with_resets(run: Any, x: Any, state: Any, fresh: Any, row: int, back: bool) -> Any:
+    """Likewise: a reset in a gap comes before the next step of those that are left."""
+    kept, resets = np.flatnonzero(MASK[row]), some_resets()[row]
+    start = jax.tree.map(lambda a: a[row], state)
+    bounds = [0, *(kept + 1)]
+    moved = [resets[a : b + 1].any() for a, b in zip(bounds, kept, strict=False)]
+    before, after = resets[1 : kept[0] + 1], resets[kept[-1] + 1 :]
+    if back and after.any():
+        start = fresh
+    y, end = run(x[row, kept], start, resets=np.array(moved), reset_state=fresh)
+    if (before if back else after).any():
+        end = fresh
+    return jnp.zeros((STEPS, y.shape[-1])).at[kept].set(y), end
+
+
+@pytest.mark.parametrize("structure", ["cell", "reverse"])
+@pytest.mark.parametrize("option", ["plain", "everything"])
+def test_resets_in_gaps_have_their_gradients(structure: str, option: str) -> None:
+    """Of parameters, x, the state and the reset state, against the rows alone."""
+    params, x, state, fresh = call(structure, option)
+    rows = [row for row in range(len(MASK)) if MASK[row].any()]
+
+    @partial(jax.grad, argnums=(0, 1, 2, 3), has_aux=True)
+    def masked(params: Any, x: Any, state: Any, fresh: Any) -> Any:
+        out = lstm_jax.apply(
+            params, x, state, mask=MASK, resets=some_resets(), reset_state=fresh
+        )
+        out = jax.tree.map(lambda a: a[: len(rows)], out)
+        return weighted(out), out
+
+    @partial(jax.grad, argnums=(0, 1, 2, 3), has_aux=True)
+    def alone(params: Any, x: Any, state: Any, fresh: Any) -> Any:
+        run, back = partial(lstm_jax.apply, params), structure == "reverse"
+        each = [with_resets(run, x, state, fresh, row, back) for row in rows]
+        out = jax.tree.map(lambda *a: jnp.stack(a), *each)
+        return weighted(out), out
+
+    assert rows == list(range(4))
+    poisoned = jnp.where(MASK[..., None], x, jnp.nan)
+    got = masked(params, poisoned, state, fresh)
+    assert_close(got, alone(params, x, state, fresh), FLOAT64)
+
+
 @pytest.mark.parametrize(
     "structure, option, way",
     [

@@ -29,6 +29,7 @@ from tests.modules import (
     RESETS,
     learned_by_hand,
     reaches_apply,
+    uncoloured,
 )
 
 X = jnp.asarray(sequence())
