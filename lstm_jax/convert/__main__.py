@@ -25,7 +25,8 @@ from lstm_jax.convert import (
 from lstm_jax.convert._files import Refused, reading, writing
 from lstm_jax.convert._safetensors import KEY, metadata
 from lstm_jax.convert._systems import FEATURES, members, used
-from lstm_jax.convert._torch import prefixes, tensors, torch_arrays
+from lstm_jax.convert._torch import prefixes, torch_arrays
+from lstm_jax.convert._torch_files import tensors
 
 CALL = "convert"
 OUTPUTS = (".safetensors", ".npz", ".pt", ".pth", ".onnx", ".keras")

@@ -75,6 +75,9 @@ def single(cells: list[LSTMParams], stacked: bool) -> Any:
     return Stack(tuple(cells)) if stacked else cells[0]
 
 
+SIDES = ("forward_layer", "backward_layer")
+
+
 class Recurrent(NamedTuple):
     """A recurrent layer's configuration.
 
@@ -98,6 +101,8 @@ class Entry(NamedTuple):
         parts: the layer, or the forward and the backward one.
         merge: of two directions; None leaves them apart.
         nested: whether it stands in a model within the model.
+        reason: why this library cannot express it; then it has no parts.
+        unclear: why it cannot be told what it is, likewise.
     """
 
     names: tuple[str, ...]
@@ -105,6 +110,15 @@ class Entry(NamedTuple):
     parts: list[Recurrent]
     merge: Any = "concat"
     nested: bool = False
+    reason: str = ""
+    unclear: str = ""
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of its networks: two, where nothing merges the directions."""
+        name = "/".join(self.names)
+        apart = len(self.parts) == 2 and self.merge is None
+        return [f"{name}/{side}" for side in SIDES] if apart else [name]
 
 
 def kind(layer: Mapping[str, Any]) -> str:
@@ -148,19 +162,13 @@ def directions(layer: Mapping[str, Any]) -> list[Recurrent]:
     return [] if backward is None else [forward, backward]
 
 
-def entries(model: Mapping[str, Any], reasons: list[str]) -> Iterator[Entry]:
-    """Every LSTM of a model's configuration; reasons are added for what looks like one.
+def entries(model: Mapping[str, Any]) -> Iterator[Entry]:
+    """Every LSTM of a model's configuration, and what looks like one.
 
     Args:
-        model: with `class_name` and `config`.
-        reasons: of refusal, collected.
+        model: with `class_name` and `config`, which lists layers.
     """
-    if sublayers(model) is None:
-        reasons.append(
-            f"{model['class_name']}, a configuration that does not list its layers"
-        )
-        return
-    yield from _within(model, (), (), False, reasons)
+    yield from _within(model, (), (), False)
 
 
 def sublayers(model: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
@@ -177,14 +185,13 @@ def _within(
     names: tuple[str, ...],
     place: tuple[str, ...],
     nested: bool,
-    reasons: list[str],
 ) -> Iterator[Entry]:
     counts: Counter[str] = Counter()
     for layer in sublayers(model) or ():
         group = snake_case(kind(layer).rpartition(">")[2])
         number, counts[group] = counts[group], counts[group] + 1
         here = (*place, "layers", f"{group}_{number}" if number else group)
-        yield from _entry(layer, (*names, name_of(layer)), here, nested, reasons)
+        yield from _entry(layer, (*names, name_of(layer)), here, nested)
 
 
 def _entry(
@@ -192,7 +199,6 @@ def _entry(
     names: tuple[str, ...],
     place: tuple[str, ...],
     nested: bool,
-    reasons: list[str],
 ) -> Iterator[Entry]:
     if parts := directions(layer):
         merge = layer["config"].get("merge_mode", "concat")
@@ -200,11 +206,12 @@ def _entry(
     elif kind(layer) == "TimeDistributed":
         inner = layer["config"]["layer"]
         names = (*names, name_of(inner))
-        yield from _entry(inner, names, (*place, "layer"), nested, reasons)
+        yield from _entry(inner, names, (*place, "layer"), nested)
     elif sublayers(layer) is not None:
-        yield from _within(layer, names, place, True, reasons)
-    elif found := _like(layer):
-        reasons.append(f"{found} (in {'/'.join(names)})")
+        yield from _within(layer, names, place, True)
+    elif found := like(layer):
+        reason = f"{kind(found)} (in {'/'.join(names)})"
+        yield Entry(names, place, [], reason=reason)
 
 
 def name_of(layer: Mapping[str, Any]) -> str:
@@ -213,18 +220,18 @@ def name_of(layer: Mapping[str, Any]) -> str:
     return str(config["name"] if "name" in config else layer["name"])
 
 
-def _like(tree: Any) -> str | None:
-    """The class of what has the options of an LSTM, somewhere in a configuration."""
+def like(tree: Any) -> Mapping[str, Any] | None:
+    """What has the options of an LSTM, somewhere in a configuration."""
     if isinstance(tree, list):
-        return next((found for part in tree if (found := _like(part))), None)
+        return next((found for part in tree if (found := like(part))), None)
     if not isinstance(tree, Mapping):
         return None
     config = tree.get("config")
     if isinstance(config, Mapping) and "class_name" in tree:
-        like = "unit_forget_bias" in config or kind(tree) in (*DIRECT, "LSTMCell")
-        if like and not OTHERS.fullmatch(kind(tree)):
-            return kind(tree)
-    return next((found for part in tree.values() if (found := _like(part))), None)
+        own = "unit_forget_bias" in config or kind(tree) in (*DIRECT, "LSTMCell")
+        if own and not OTHERS.fullmatch(kind(tree)):
+            return tree
+    return next((found for part in tree.values() if (found := like(part))), None)
 
 
 def snake_case(name: str) -> str:
