@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 
 import lstm_jax
+from lstm_jax import _checks
 from lstm_jax._cell import result_dtype
+from lstm_jax._flax_boxes import drawn, is_box, unboxed
 from lstm_jax._params import (
     GateNorm,
     LSTMParams,
@@ -34,11 +36,6 @@ LEAVES = {
 Names = tuple[str, ...]
 
 
-def _boxed(value: Any) -> bool:
-    """Whether an array carries Flax's metadata, such as how it is partitioned."""
-    return isinstance(value, flax.core.meta.AxisMetadata)
-
-
 def by_name(tree: Any) -> dict[Names, Any]:
     """The leaves of parameters by their names, as ("layers_0", "w_x")."""
 
@@ -51,7 +48,7 @@ def by_name(tree: Any) -> dict[Names, Any]:
                 found.append(entry.name)
         return tuple(found)
 
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=_boxed)
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_box)
     return {names(path): leaf for path, leaf in leaves}
 
 
@@ -70,7 +67,7 @@ def filled(call: str, like: Any, tree: Any) -> Any:
             f"{_listed(flat)}."
         )
     leaves = [flax.core.meta.unbox(flat[name]) for name in named]
-    return jax.tree.unflatten(jax.tree.structure(like, is_leaf=_boxed), leaves)
+    return jax.tree.unflatten(jax.tree.structure(like, is_leaf=is_box), leaves)
 
 
 def no_others(call: str, expected: Any, tree: Any) -> None:
@@ -99,13 +96,15 @@ def draw(
     """Parameters from a module's fields, of which those given are in `fields`."""
     if params_init is None:
         fields = {"hidden_size": None, "dtype": jnp.float32} | fields
-        return init(key, input_size, **fields)
+        return drawn(init, fields, key, input_size)
     if fields:
         raise ValueError(
             f"LSTM: params_init makes the parameters by itself; got {', '.join(fields)}"
             " beside it."
         )
-    return params_init(key, input_size)
+    params = params_init(key, input_size)
+    _checks.parameters("LSTM: params_init", unboxed(params))
+    return params
 
 
 def learnable(params: Params) -> Any:

@@ -26,9 +26,11 @@ from lstm_jax._params import (
 from lstm_jax.initializers import (
     BiasInit,
     WeightInit,
+    biases,
     forget_bias,
     glorot_uniform,
     orthogonal,
+    weights,
 )
 
 
@@ -99,15 +101,18 @@ def init_cell(
         options: the cell's `CellOptions`.
         kernel_init: of each gate's (I, H) block of w_x, and of the projection (H, P).
         recurrent_init: of each gate's (H or P, H) block of w_h.
-        bias_init: of all biases, a function of (key, hidden_size, gates).
+        bias_init: of all biases, a function of (key, hidden_size, gates), or one of
+            JAX's, which is called with the shape (G·H,).
         dtype: a floating dtype; None for JAX's default.
 
     Returns:
         `LSTMParams` with w_x (I, G·H), w_h (H or P, G·H), b (G·H,).
 
     Raises:
-        ValueError: a size is not a positive integer, or options contradict each other.
-        TypeError: dtype is not floating, or norm is of no known kind.
+        ValueError: a size is not a positive integer, options contradict each other, or
+            an initialiser gives another shape than it is asked for.
+        TypeError: dtype is not floating, norm is of no known kind, or an initialiser
+            gives no floating array.
 
     Example:
         >>> params = init_cell(jax.random.key(0), 3, 5)
@@ -127,18 +132,22 @@ def init_cell(
     columns = units * len(gates)
     keys = jax.random.split(key, 2 * len(gates) + 2)
 
-    def blocks(init: WeightInit, rows: int, keys: jax.Array) -> jax.Array:
-        parts = [init(k, (rows, units), wide(dtype)) for k in keys]
+    def drawn(name: str, init: WeightInit, key: jax.Array, *shape: int) -> jax.Array:
+        return weights(call, name, init, key, shape, wide(dtype))
+
+    def blocks(name: str, init: WeightInit, rows: int, keys: jax.Array) -> jax.Array:
+        parts = [drawn(name, init, k, rows, units) for k in keys]
         return jnp.concatenate(parts, 1).astype(dtype)
 
     projection = b = None
     if projection_size is not None:
-        projection = kernel_init(keys[-1], (units, width), wide(dtype)).astype(dtype)
+        projection = drawn("kernel_init", kernel_init, keys[-1], units, width)
+        projection = projection.astype(dtype)
     if use_bias:
-        b = bias_init(keys[-2], units, gates).astype(dtype)
+        b = biases(call, bias_init, keys[-2], units, gates, wide(dtype)).astype(dtype)
     params = LSTMParams(
-        w_x=blocks(kernel_init, inputs, keys[: len(gates)]),
-        w_h=blocks(recurrent_init, width, keys[len(gates) : -2]),
+        w_x=blocks("kernel_init", kernel_init, inputs, keys[: len(gates)]),
+        w_h=blocks("recurrent_init", recurrent_init, width, keys[len(gates) : -2]),
         b=b,
         peephole=jnp.zeros((len(gates.replace("g", "")), units), dtype)
         if peephole

@@ -11,6 +11,8 @@ from lstm_jax._params import Activation, CellOptions, LSTMParams, Reverse, Stack
 SAME = ("elu", "relu", "sigmoid", "softplus", "softsign", "tanh")
 HARD_SIGMOID = {2: 0.2, 3: 1 / 6}  # the slope, by the major version
 DIRECT = ("LSTM", "CuDNNLSTM")
+# They do nothing when a model is used, or only make the mask that lengths stand for.
+PASSED_OVER = ("InputLayer", "Dropout", "SpatialDropout1D", "Masking")
 DEFAULTS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 # Keras' own layers that have LSTM in their name and are none.
 OTHERS = re.compile(r"ConvLSTM\dD(Cell)?")
@@ -103,6 +105,7 @@ class Entry(NamedTuple):
         nested: whether it stands in a model within the model.
         reason: why this library cannot express it; then it has no parts.
         unclear: why it cannot be told what it is, likewise.
+        guessed: whether Keras' defaults were assumed, as nothing says what it has.
     """
 
     names: tuple[str, ...]
@@ -112,6 +115,7 @@ class Entry(NamedTuple):
     nested: bool = False
     reason: str = ""
     unclear: str = ""
+    guessed: bool = False
 
     @property
     def labels(self) -> list[str]:
@@ -244,3 +248,83 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def chain(model: Mapping[str, Any]) -> list[str] | None:
+    """The names of the LSTMs from the lowest on; None if the model is no plain stack.
+
+    It is one if each reads the whole sequence of the one below, and nothing is between.
+    """
+    layers = {name_of(layer): layer for layer in sublayers(model) or ()}
+    lstms = [name for name, layer in layers.items() if directions(layer)]
+    ordered = list(layers)
+    reads = {
+        name: _inbound(layer["inbound_nodes"])
+        if "inbound_nodes" in layer
+        else set(ordered[k - 1 : k] if k else [])
+        for k, (name, layer) in enumerate(layers.items())
+    }
+    above: dict[str | None, str] = {}
+    for name in lstms:
+        below = _below(layers, reads, name)
+        if below in above or below is NOT_PLAIN:
+            return None
+        above[below] = name
+    order: list[str] = []
+    at = above.get(None)
+    while at is not None:
+        order.append(at)
+        at = above.get(at)
+    gives = all(_gives_sequence(layers[name]) for name in order[:-1])
+    return order if len(order) == len(lstms) and gives else None
+
+
+NOT_PLAIN = ""  # no layer has it for a name
+
+
+def _below(layers: Any, reads: dict[str, set[str]], name: str) -> str | None:
+    """The LSTM that feeds a layer, through nothing that computes; None if none does."""
+    at = name
+    while True:
+        sources = reads[at] & set(layers)
+        if not sources:
+            return None
+        if len(sources) > 1:
+            return NOT_PLAIN
+        (at,) = sources
+        if directions(layers[at]):
+            return at
+        if kind(layers[at]) not in PASSED_OVER:
+            return NOT_PLAIN if _feeds(layers, reads, at) else None
+
+
+def _feeds(layers: Any, reads: dict[str, set[str]], name: str) -> bool:
+    """Whether an LSTM, or a model that may hold one, stands before a layer."""
+    waiting, seen = [name], set()
+    while waiting:
+        at = waiting.pop()
+        if at in layers and at not in seen:
+            seen.add(at)
+            inner = sublayers(layers[at]) is not None
+            if directions(layers[at]) or inner or like(layers[at]):
+                return True
+            waiting += reads[at]
+    return False
+
+
+def _inbound(tree: Any) -> set[str]:
+    """The layers that a layer's calls read, as Keras 2 and 3 write them."""
+    match tree:
+        case [str() as name, int(), int(), *_]:
+            return {name}
+        case list():
+            return set().union(*map(_inbound, tree))
+        case Mapping():
+            return set().union(*map(_inbound, tree.values()))
+    return set()
+
+
+def _gives_sequence(layer: Mapping[str, Any]) -> bool:
+    config = layer["config"]
+    inner = config["layer"]["config"] if kind(layer) == "Bidirectional" else config
+    return bool(inner.get("return_sequences"))

@@ -1,7 +1,6 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Keras' files, of versions 2 and 3; without Keras, so that nothing in them runs."""
 
-import collections
 import io
 import json
 import re
@@ -96,15 +95,13 @@ def from_keras_h5(
     References:
         Keras 2 and 3, saving of models: names of groups and of attributes.
     """
-    given = _given(config)
-    with reading(CALL, path, "a Keras file") as there, opened(there, given) as source:
+    own = given(config)
+    with reading(CALL, path, "a Keras file") as there, opened(there, own) as source:
         found = found_in(source)
         if not found:
             raise source.file.refused("must have an LSTM; it has none")
-        labels = collections.Counter(label for entry in found for label in entry.labels)
-        wanted = chosen(CALL, names, labels)
-        if twice := [label for label in wanted if labels[label] > 1]:
-            raise source.file.refused(f"has two layers {twice[0]}")
+        labels = [label for entry in found for label in entry.labels]
+        wanted = chosen(CALL, names, dict.fromkeys(labels))
         reasons: list[str] = []
         good: dict[str, Any] = {}
         for entry in found:
@@ -115,6 +112,8 @@ def from_keras_h5(
                 except (ValueError, TypeError) as error:
                     others = [name for name in wanted if name not in entry.labels]
                     raise Refused(f"{error}{only(others)}") from error
+                if twice := set(networks) & set(good):
+                    raise source.file.refused(f"has two layers {twice.pop()}")
                 good |= networks if len(reasons) == before else {}
         title = f"{there} has what lstm_jax cannot express"
         raise_reasons(CALL, title, reasons, only(n for n in good if n in wanted))
@@ -152,7 +151,7 @@ class Source(NamedTuple):
         return int(match[0])
 
 
-def _given(config: Any) -> Mapping[str, Any] | None:
+def given(config: Any) -> Mapping[str, Any] | None:
     """The configuration that the caller passes, as a mapping."""
     text = config
     if is_path(config) and not str(config).lstrip().startswith(("{", "[")):

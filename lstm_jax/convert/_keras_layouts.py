@@ -146,7 +146,7 @@ def guessed_keras2(file: Hdf5, weights: Any, version: str | None) -> Iterator[En
             yield Entry((name,), (), [], unclear=str(error))
         else:
             if parts:
-                yield Entry((name,), (), parts)
+                yield Entry((name,), (), parts, guessed=True)
 
 
 def _guessed_layer(
@@ -207,9 +207,10 @@ def guessed_keras3(
         sides = [_guessed_cells(file, file.find(child, side)) for side in SIDES]
         alone = _guessed_cells(file, child)
         if sides[0] and sides[1] and not alone:
-            yield Entry(names, here, _two_ways([sides[0], sides[1]]))
+            parts = _two_ways([sides[0], sides[1]])
+            yield Entry(names, here, parts, guessed=True)
         elif alone and not any(sides):
-            yield Entry(names, here, [alone])
+            yield Entry(names, here, [alone], guessed=True)
         elif (
             alone
             or any(sides)

@@ -63,7 +63,7 @@ def from_onnx(source: Any, *, names: Any = None) -> dict[str, Params]:
     """
     call = "from_onnx"
     model, found = lstms(call, source)
-    known, clash = _named(found)
+    known, clash = named(found)
     wanted = chosen(call, names, known)
     reasons: list[str] = []
     result: dict[str, Params] = {}
@@ -149,7 +149,7 @@ def _model(call: str, source: Any) -> Model:
     return Model(call, proto, path)
 
 
-def _named(found: list[Lstm]) -> tuple[dict[str, Lstm], str | None]:
+def named(found: list[Lstm]) -> tuple[dict[str, Lstm], str | None]:
     """By their names, and a name that is none or that two have."""
     counts = collections.Counter(title(lstm.node) for lstm in found)
     result: dict[str, Lstm] = {}
