@@ -60,8 +60,20 @@ def _shape(
         )
 
 
-def _floating(call: str, name: str, value: Any, fix: str = "") -> None:
+def dtype_of(value: Any) -> Any:
+    """The dtype of an array of JAX or NumPy; None for any other, as torch's are."""
     dtype = getattr(value, "dtype", None)
+    own = isinstance(dtype, np.dtype) or isinstance(value, jax.Array)
+    return dtype if own else None
+
+
+def _floating(call: str, name: str, value: Any, fix: str = "") -> None:
+    dtype = dtype_of(value)
+    if dtype is None and hasattr(value, "dtype"):
+        raise TypeError(
+            f"{call}: {name} must be an array of JAX or NumPy; got "
+            f"{type(value).__module__}.{_name(value)}. Pass numpy.asarray of it."
+        )
     if dtype is None:
         raise TypeError(f"{call}: {name} must be an array; got {_name(value)}.{fix}")
     if not jnp.issubdtype(dtype, jnp.floating):
@@ -373,7 +385,7 @@ def _cell_state(
 
 def _integers(call: str, lengths: Any, layout: Layout, source: str = "x") -> None:
     """Checks lengths: dtype, shape, and range where they are concrete."""
-    dtype = getattr(lengths, "dtype", None)
+    dtype = dtype_of(lengths)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
         got = dtype if dtype is not None else _name(lengths)
         raise TypeError(f"{call}: lengths must have an integer dtype; got {got}.")
@@ -400,7 +412,7 @@ def _integers(call: str, lengths: Any, layout: Layout, source: str = "x") -> Non
 
 
 def _resets(call: str, resets: Any, expected: tuple[Any, ...], axes: str) -> None:
-    dtype = getattr(resets, "dtype", None)
+    dtype = dtype_of(resets)
     if dtype is None or jnp.dtype(dtype) != jnp.bool_:
         got = dtype if dtype is not None else _name(resets)
         raise TypeError(f"{call}: resets must have dtype bool; got {got}.")

@@ -122,7 +122,8 @@ def input_size(call: str, x: Any) -> Any:
 def _cast(params: Params, x: Any, dtype: Any) -> tuple[Params, Any]:
     """Both in the dtype of computation, where there is one."""
     x = array(x)
-    if dtype is None or not jnp.issubdtype(x.dtype, jnp.floating):
+    own = _checks.dtype_of(x)  # `apply` says what is wrong with others
+    if dtype is None or own is None or not jnp.issubdtype(own, jnp.floating):
         return params, x
     return jax.tree.map(lambda a: a.astype(dtype), params), x.astype(dtype)
 
