@@ -10,6 +10,11 @@ CODES = re.compile(
 )
 
 
+def uncoded(text: str) -> str:
+    """A text without codes for terminals, which a hostile file may have for names."""
+    return CODES.sub("", text)
+
+
 def one_line(text: str) -> str:
     """A text whole, in one line and without codes for terminals.
 
@@ -17,7 +22,7 @@ def one_line(text: str) -> str:
         >>> one_line(f"a {chr(27)}[1mbold{chr(27)}[0m word,  and more")
         'a bold word, and more'
     """
-    return " ".join(CODES.sub("", text).split())
+    return " ".join(uncoded(text).split())
 
 
 def quoted(error: BaseException) -> str:

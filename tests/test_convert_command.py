@@ -279,3 +279,29 @@ def test_activations_are_named() -> None:
     assert describe(cell(options=options)).endswith(
         ", activations hard_sigmoid(0.2, 0.5), tanh, tanh"
     )
+
+
+def test_names_in_a_file_are_no_codes_for_a_terminal(
+    tmp_path: Path, capsys: Any
+) -> None:
+    code = "\x1b]0;title\x07\x1b[31mred"
+    states = [torch.nn.LSTM(2, 3).state_dict(), torch.nn.GRU(2, 3).state_dict()]
+    torch.save({code: states[0], f"b{code}": states[1]}, tmp_path / "in.pt")
+    assert main([str(tmp_path / "in.pt")]) == 0
+    assert main([str(tmp_path / "in.pt"), str(tmp_path / "a.npz"), "--name", code]) == 0
+    assert main([str(tmp_path / "in.pt"), str(tmp_path / f"{code}.x")]) == 1
+    out, err = capsys.readouterr()
+    assert "red: LSTM 2 -> 3" in out and not set("\x1b\x07") & set(out + err)
+
+
+def test_weights_beside_an_onnx_file(tmp_path: Path) -> None:
+    import onnx
+
+    onnx.save(
+        convert.to_onnx(cell()),
+        tmp_path / "in.onnx",
+        save_as_external_data=True,
+        size_threshold=0,
+    )
+    assert main([str(tmp_path / "in.onnx"), str(tmp_path / "a.safetensors")]) == 0
+    assert_same(convert.from_safetensors(tmp_path / "a.safetensors"), cell())

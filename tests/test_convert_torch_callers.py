@@ -207,6 +207,21 @@ def test_an_index_that_is_none(text: str, tmp_path: Path) -> None:
         from_torch(tmp_path / "a.index.json")
 
 
+def test_the_caller_may_name_a_link_and_whole_checkpoints_are_no_parts(
+    net: Any, tmp_path: Path
+) -> None:
+    expected = from_torch(net.lstm)
+    save_file(dict(net.state_dict()), tmp_path / "blob")
+    os.symlink(tmp_path / "blob", tmp_path / "m-00001-of-00001.safetensors")
+    assert_same(from_torch(tmp_path / "m-00001-of-00001.safetensors", "lstm"), expected)
+    table = dict.fromkeys(net.state_dict(), "m-00001-of-00001.safetensors")
+    index(tmp_path, table)
+    assert_same(from_torch(tmp_path / "m-00001-of-00001.safetensors", "lstm"), expected)
+    for epoch in (1, 2):
+        torch.save(net.state_dict(), tmp_path / f"epoch-{epoch}-of-9.ckpt")
+    assert_same(from_torch(tmp_path / "epoch-2-of-9.ckpt", "lstm"), expected)
+
+
 def test_parts_of_ranks_beside_each_other(net: Any, tmp_path: Path) -> None:
     for rank in range(2):
         torch.save(net.state_dict(), tmp_path / f"mp_rank_0{rank}_states.pt")

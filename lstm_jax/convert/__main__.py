@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_jax._params import Bidirectional, LSTMParams, Params, Residual, Reverse, Stack
 from lstm_jax._params import layers as all_layers
+from lstm_jax._text import uncoded
 from lstm_jax.convert import to_keras, to_onnx, to_safetensors, to_torch
 from lstm_jax.convert._command import LAYERED, joined, read
 from lstm_jax.convert._files import writing
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with jax.enable_x64(True):  # or double precision would not come through
             _convert(options)
     except errors as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(uncoded(f"error: {error}"), file=sys.stderr)
         return 1
     return 0
 
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 def _convert(options: argparse.Namespace) -> None:
     found = read(options)
     for name, params in found.networks.items():
-        print(f"{name or options.source.name}: {describe(params)}")
+        print(uncoded(f"{name or options.source.name}: {describe(params)}"))
     for note in found.notes:
         print(note)
     if options.target is None:
@@ -91,7 +92,7 @@ def _convert(options: argparse.Namespace) -> None:
             f"{more if found.layered else ''}"
         )
     if len(names) > 1:
-        print(f"one after the other: {', '.join(names)}")
+        print(uncoded(f"one after the other: {', '.join(names)}"))
     _write(joined(found, names), options)
     print(f"written: {options.target}")
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from lstm_jax import _checks
 from lstm_jax._params import Params, Reverse, Stack
+from lstm_jax._text import uncoded
 from lstm_jax.convert._arrays import finished
 from lstm_jax.convert._files import Refused, reading
 from lstm_jax.convert._formats import format_of
@@ -85,7 +86,9 @@ def _each(
     for name, error in errors.items():
         if only or not found:
             raise error
-        print(f"{name}: no LSTM ({error})")  # one of another kind hides no other
+        print(
+            uncoded(f"{name}: no LSTM ({error})")
+        )  # one of another kind hides no other
     return found
 
 

@@ -45,9 +45,6 @@ def found_in(path: Path) -> str | None:
 
     A plain pickle says nothing that could be trusted.
     """
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return _of_archive(archive.namelist())
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(16)
@@ -55,6 +52,9 @@ def found_in(path: Path) -> str | None:
             return "torch"
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8:
             return "safetensors"
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return _of_archive(archive.namelist())
         at = 0
         while at < size:  # behind a block of the user's, 512, 1024, 2048, … bytes
             file.seek(at)

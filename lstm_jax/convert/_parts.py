@@ -4,13 +4,15 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lstm_jax.convert._files import Refused, beside
 
 INDEX_BYTES = 64 * 2**20  # a larger index lists no parts of a model
 OF = re.compile(r"(.*?)(\d+)([-_]?of[-_]?)(\d+)(.*)", re.IGNORECASE)
 # Parts by tensor or pipeline parallelism, which say their number and not of how many.
+# What is counted in the names of whole checkpoints.
+WHOLE = re.compile(r".*(epoch|step|iter|iteration|fold|seed|run|trial)s?[-_.=]?", re.I)
 NUMBERED = re.compile(r"((?:.*[^a-z])?(?:rank|shard|part)s?[-_.]?)(\d+)(.*)", re.I)
 
 
@@ -39,12 +41,13 @@ def parts(call: str, path: Path) -> Parts:
                 f"{call}: {path} must be an index of parts, JSON with a 'weight_map' "
                 "of names to files; it is not."
             )
-        return _indexed(call, path, table)
+        return _indexed(call, path, table, path)
     for index in sorted(path.parent.glob("*.index.json")):
         table = None if index == path else _table(index)
         if table is not None and path.name in table.values():
-            return _indexed(call, index, table)
-    if match := OF.fullmatch(path.name):
+            return _indexed(call, index, table, path)
+    match = OF.fullmatch(path.name)
+    if match and not WHOLE.fullmatch(match[1]):
         return _numbered(call, path, match)
     if match := NUMBERED.fullmatch(path.name):
         others = _siblings(path, NUMBERED, {1: match[1], 3: match[3]}, 2)
@@ -52,7 +55,8 @@ def parts(call: str, path: Path) -> Parts:
             raise Refused(
                 f"{call}: {path} must hold a whole model; by its name it is one part "
                 f"of {len(others)}, which are beside it ("
-                f"{', '.join(p.name for p in list(others.values())[:5])}). Merge them."
+                f"{', '.join(p.name for p in list(others.values())[:5])}). Merge them, "
+                "or load this one and pass its state dict."
             )
     return Parts({path: None}, path.name)
 
@@ -69,14 +73,19 @@ def _table(index: Path) -> dict[str, str] | None:
     return table if ok and table else None
 
 
-def _indexed(call: str, index: Path, table: dict[str, str]) -> Parts:
+def _indexed(call: str, index: Path, table: dict[str, str], asked: Path) -> Parts:
     names: dict[str, set[str]] = {}
     for name, file in table.items():
         names.setdefault(file, set()).add(name)
-    files: dict[Any, Any] = {
-        beside(call, index, file): frozenset(own) for file, own in names.items()
+    files: dict[Path, frozenset[str] | None] = {
+        _own(call, index, file, asked): frozenset(own) for file, own in names.items()
     }
     return Parts(files, index.name)
+
+
+def _own(call: str, source: Path, name: str, asked: Path) -> Path:
+    """A file that stands beside another; the one that the caller names is no link's."""
+    return asked if name == asked.name else beside(call, source, name)
 
 
 def _numbered(call: str, path: Path, match: re.Match[str]) -> Parts:
@@ -94,7 +103,7 @@ def _numbered(call: str, path: Path, match: re.Match[str]) -> Parts:
             f"name it is one of {count}, and {len(found)} of them are there. A part "
             "alone would be read as a smaller network."
         )
-    files = [beside(call, path, found[k].name) for k in sorted(found)]
+    files = [_own(call, path, found[k].name, path) for k in sorted(found)]
     return Parts(dict.fromkeys(files), path.name)
 
 
