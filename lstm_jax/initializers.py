@@ -35,7 +35,7 @@ BiasInit: TypeAlias = Callable[..., jax.Array]
 
 
 def weights(
-    call: str, name: str, init: Any, key: jax.Array, shape: tuple[int, int], dtype: Any
+    call: str, name: str, init: Any, key: jax.Array, shape: tuple[int, ...], dtype: Any
 ) -> jax.Array:
     """A matrix drawn by a user's function, which is checked."""
     _is_function(call, name, init, "(key, shape, dtype)")

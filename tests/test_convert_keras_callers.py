@@ -41,7 +41,7 @@ def drawn(model: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="mine")
-class Own(layers.LSTM):  # type: ignore[misc, name-defined]
+class Own(layers.LSTM):
     """It may compute anything."""
 
 
@@ -80,7 +80,7 @@ def test_names_read_these_and_nothing_else(suffix: str, tmp_path: Path) -> None:
         from_keras_h5(path, config, names=["own"])
 
 
-class Encoder(keras.Model):  # type: ignore[misc, name-defined]
+class Encoder(keras.Model):
     """Of layers that no configuration lists."""
 
     def __init__(self, **settings: Any) -> None:
@@ -111,7 +111,7 @@ def test_a_subclassed_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(y @ kernel + bias, model(x), rtol=0, atol=5e-6)
 
 
-class Passing(keras.Model):  # type: ignore[misc, name-defined]
+class Passing(keras.Model):
     """Its configuration has the layer that it is made of."""
 
     def __init__(self, inner: Any) -> None:

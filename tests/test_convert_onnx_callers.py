@@ -208,7 +208,8 @@ def test_one_range_read_again_and_again_is_within_a_budget(
     monkeypatch.setattr(_onnx_model, "RATIO", 3)
     big = weights(np.random.default_rng(0), 300, 200)
     for count, fits in ((1, True), (9, False)):
-        tensors, nodes = {}, []
+        tensors: dict[str, Any] = {}
+        nodes = []
         for k in range(count):
             own = {f"{n}{k}": a for n, a in big.items()}
             tensors |= own

@@ -83,12 +83,11 @@ def _each(
             found[name] = read(name)
         except (ValueError, TypeError, NotImplementedError) as error:
             errors[name] = error
-    for name, error in errors.items():
+    for name, reason in errors.items():
         if only or not found:
-            raise error
-        print(
-            uncoded(f"{name}: no LSTM ({error})")
-        )  # one of another kind hides no other
+            raise reason
+        # One of another kind hides no other.
+        print(uncoded(f"{name}: no LSTM ({reason})"))
     return found
 
 

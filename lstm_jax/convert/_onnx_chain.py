@@ -63,8 +63,10 @@ def _source(model: Model, lstm: Lstm, outputs: Mapping[str, str]) -> str | None:
 
 def _joined(model: Model, lstm: Lstm, node: Any) -> str:
     """The sequence of which a node joins the directions in their order."""
-    parts = [lstm.scope.producers.get(name) for name in node.input]
-    if any(part is None or part.op_type != "Gather" for part in parts):
+    made = lstm.scope.producers
+    parts = [made[name] for name in node.input if name in made]
+    gathered = [part for part in parts if part.op_type == "Gather"]
+    if len(gathered) != len(node.input):
         raise Unknown("other things are joined")
     order = [model.constant(lstm.scope, part.input[1]).item() for part in parts]
     sources = {part.input[0] for part in parts}
