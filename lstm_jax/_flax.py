@@ -12,11 +12,14 @@ import jax.numpy as jnp
 
 import lstm_jax
 from lstm_jax._dtypes import as_array, result_dtype
+from lstm_jax._flax_boxes import drawn, is_box, unboxed
 from lstm_jax._norms import GateNorm, SplitNorm
 from lstm_jax._params import Params, State, each_layer
 from lstm_jax._regularize import Regularizer
 from lstm_jax.cells.base import cast_floating
 from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
+from lstm_jax.checks.messages import dtype_of
+from lstm_jax.checks.params import check_params
 
 # What a leaf may be called.
 LEAVES = {
@@ -26,11 +29,6 @@ LEAVES = {
 }.union(LSTMState._fields)
 
 Names = tuple[str, ...]
-
-
-def _boxed(value: Any) -> bool:
-    """Whether an array carries Flax's metadata, such as how it is partitioned."""
-    return isinstance(value, flax.core.meta.AxisMetadata)
 
 
 def by_name(tree: Any) -> dict[Names, Any]:
@@ -47,7 +45,7 @@ def by_name(tree: Any) -> dict[Names, Any]:
                 found.append(f"part_{entry.idx}")
         return tuple(found) or ("value",)
 
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=_boxed)
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=is_box)
     return {names(path): leaf for path, leaf in leaves}
 
 
@@ -66,7 +64,7 @@ def filled(call: str, like: Any, tree: Any) -> Any:
             f"{_listed(flat)}."
         )
     leaves = [flax.core.meta.unbox(flat[name]) for name in named]
-    return jax.tree.unflatten(jax.tree.structure(like, is_leaf=_boxed), leaves)
+    return jax.tree.unflatten(jax.tree.structure(like, is_leaf=is_box), leaves)
 
 
 def no_others(call: str, expected: Any, tree: Any) -> None:
@@ -95,16 +93,19 @@ def draw(
     """Parameters from a module's fields, of which those given are in `fields`."""
     if params_init is None:
         if "cell" in fields and "dtype" not in fields:  # which not all of them take
-            params = init(key, input_size, **({"hidden_size": None} | fields))
+            fields = {"hidden_size": None} | fields
+            params = drawn(init, fields, key, input_size)
             return jax.tree.map(lambda a: cast_floating(a, jnp.float32), params)
         fields = {"hidden_size": None, "dtype": jnp.float32} | fields
-        return init(key, input_size, **fields)
+        return drawn(init, fields, key, input_size)
     if fields:
         raise ValueError(
             f"LSTM: params_init makes the parameters by itself; got {', '.join(fields)}"
             " beside it."
         )
-    return params_init(key, input_size)
+    params = params_init(key, input_size)
+    check_params("LSTM: params_init", unboxed(params))
+    return params
 
 
 def init_one_cell(
@@ -135,7 +136,8 @@ def input_size(call: str, x: Any) -> Any:
 def _cast(params: Params, x: Any, dtype: Any) -> tuple[Params, Any]:
     """Both in the dtype of computation, where there is one."""
     x = as_array(x)
-    if dtype is None or not jnp.issubdtype(x.dtype, jnp.floating):
+    own = dtype_of(x)  # `apply` says what is wrong with others
+    if dtype is None or own is None or not jnp.issubdtype(own, jnp.floating):
         return params, x
     return jax.tree.map(lambda a: cast_floating(a, dtype), params), x.astype(dtype)
 

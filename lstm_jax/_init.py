@@ -54,15 +54,18 @@ def init_cell(
         options: the cell's `CellOptions`.
         kernel_init: of each gate's (I, H) block of w_x, and of the projection (H, P).
         recurrent_init: of each gate's (H or P, H) block of w_h.
-        bias_init: of all biases, a function of (key, hidden_size, gates).
+        bias_init: of all biases, a function of (key, hidden_size, gates), or one of
+            JAX's, which is called with the shape (G·H,).
         dtype: a floating dtype; None for JAX's default.
 
     Returns:
         `LSTMParams` with w_x (I, G·H), w_h (H or P, G·H), b (G·H,).
 
     Raises:
-        ValueError: a size is not a positive integer, or options contradict each other.
-        TypeError: dtype is not floating, or norm is of no known kind.
+        ValueError: a size is not a positive integer, options contradict each other, or
+            an initialiser gives another shape than it is asked for.
+        TypeError: dtype is not floating, norm is of no known kind, or an initialiser
+            gives no floating array.
 
     Example:
         >>> import jax

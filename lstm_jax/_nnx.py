@@ -8,12 +8,22 @@ import jax.numpy as jnp
 from flax import nnx
 
 from lstm_jax import _flax
+from lstm_jax._flax_boxes import is_box, unboxed
 from lstm_jax._params import Params
 
 
 def stored(tree: Any) -> Any:
-    """Arrays as parameters of a module."""
-    return nnx.data(jax.tree.map(lambda a: nnx.Param(jnp.asarray(a)), tree))
+    """Arrays as parameters of a module, with the metadata that they are boxed with."""
+    return nnx.data(jax.tree.map(_param, tree, is_leaf=is_box))
+
+
+def _param(a: Any) -> nnx.Param:
+    if not is_box(a):
+        return nnx.Param(jnp.asarray(a))
+    if not isinstance(a, nnx.VariableMetadata):  # linen's, whose names are its axes
+        array, names = unboxed(a), a.get_partition_spec()
+        a = nnx.with_partitioning(lambda: array, tuple(names))()
+    return nnx.Param(a)
 
 
 def arrays(tree: Any) -> Any:

@@ -4,15 +4,18 @@
 Weights take any initialiser of `jax.nn.initializers`: a function of (key, shape, dtype)
 that is called for each gate's block, (I, H) or (H, H), and for the projection (H, P). A
 bias initialiser is a function of (key, hidden_size, gates), gates being the letters of
-those present, and gives (G·H,) values in their order.
+those present, and gives (G·H,) values in their order; or any of JAX's again, which its
+second or third parameter tells: "shape", "dtype", or a third one that has a default.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.custom_batching import sequential_vmap
 from jax.nn.initializers import glorot_uniform, lecun_normal, lecun_uniform
 
@@ -28,7 +31,60 @@ __all__ = [
 ]
 
 WeightInit: TypeAlias = Callable[..., jax.Array]
-BiasInit: TypeAlias = Callable[[jax.Array, int, str], jax.Array]
+BiasInit: TypeAlias = Callable[..., jax.Array]
+
+
+def weights(
+    call: str, name: str, init: Any, key: jax.Array, shape: tuple[int, ...], dtype: Any
+) -> jax.Array:
+    """A matrix drawn by a user's function, which is checked."""
+    _is_function(call, name, init, "(key, shape, dtype)")
+    return _checked(call, name, init(key, shape, dtype), shape)
+
+
+def biases(
+    call: str, init: Any, key: jax.Array, hidden_size: int, gates: str, dtype: Any
+) -> jax.Array:
+    """The biases (G·H,) drawn by a user's function of either kind, which is checked."""
+    _is_function(call, "bias_init", init, "(key, hidden_size, gates)")
+    shape = (hidden_size * len(gates),)
+    given = (shape, dtype) if _takes_a_shape(init) else (hidden_size, gates)
+    return _checked(call, "bias_init", init(key, *given), shape)
+
+
+def _is_function(call: str, name: str, init: Any, arguments: str) -> None:
+    if not callable(init):
+        raise TypeError(
+            f"{call}: {name} must be a function of {arguments}; got {init!r}."
+        )
+
+
+def _takes_a_shape(init: Any) -> bool:
+    try:
+        parameters = list(inspect.signature(init).parameters.values())
+    except (TypeError, ValueError):  # one that does not say
+        return False
+    names = [p.name for p in parameters]
+    third = parameters[2:3]
+    return (
+        names[1:2] == ["shape"]
+        or names[2:3] == ["dtype"]
+        or any(p.default is not p.empty for p in third)
+    )
+
+
+def _checked(call: str, name: str, value: Any, shape: tuple[int, ...]) -> jax.Array:
+    got = getattr(value, "shape", None), getattr(value, "dtype", None)
+    kind = type(value).__name__
+    if got[0] is None or not isinstance(got[1], np.dtype):
+        raise TypeError(
+            f"{call}: {name} must give an array of JAX or NumPy; got {kind}."
+        )
+    if not jnp.issubdtype(got[1], jnp.floating):
+        raise TypeError(f"{call}: {name} must give a floating dtype; got {got[1]}.")
+    if tuple(got[0]) != shape:
+        raise ValueError(f"{call}: {name} must give shape {shape}; got {got[0]}.")
+    return jnp.asarray(value)
 
 
 @functools.cache

@@ -83,7 +83,9 @@ class LSTM(Module):
         options: `CellOptions`.
         kernel_init: of each gate's block of w_x, and of the projection.
         recurrent_init: of each gate's block of w_h.
-        bias_init: of all biases, a function of (key, hidden_size, gates).
+        bias_init: of all biases, a function of (key, hidden_size, gates), or one of
+            JAX's. What `nn.with_partitioning` makes of these three gives the parameters
+            its logical axes.
         param_dtype: dtype of the parameters.
         params_init: in place of all these, a function of (key, input_size) that gives
             parameters of any structure.

@@ -119,7 +119,7 @@ class LSTM(Module):
         )
         self.weights = _nnx.stored(params)
         self.start = (
-            _nnx.stored(_flax.learnable(params)) if learn_state else nnx.data(None)
+            _nnx.stored(_flax.learnable(self.params)) if learn_state else nnx.data(None)
         )
         kept = None if regularizer is None or rngs is None else rngs.dropout.fork()
         self.rngs = nnx.data(kept)

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import lstm_jax
 from lstm_jax import convert
 from lstm_jax.convert.__main__ import describe, main
 from tests.compare import assert_same
-from tests.foreign import HIDDEN, INPUTS, cell, stack
+from tests.foreign import HIDDEN, INPUTS, cell, sequence, stack
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:::keras"),
@@ -166,3 +167,141 @@ def test_as_a_command(source: Path) -> None:
     )
     assert (run.returncode, run.stderr) == (0, ""), run.stderr
     assert target.exists()
+
+
+def test_the_content_tells_what_is_read(tmp_path: Path, capsys: Any) -> None:
+    torch.save(torch.nn.LSTM(2, 3).state_dict(), tmp_path / "in.ckpt")
+    (tmp_path / "model.bin").write_bytes(convert.to_onnx(cell()).SerializeToString())
+    for name, listed in (("in.ckpt", "in.ckpt: LSTM 2 -> 3"), ("model.bin", "lstm: ")):
+        assert main([str(tmp_path / name)]) == 0, capsys.readouterr()
+        assert capsys.readouterr().out.startswith(listed)
+
+
+def run_layers(params: Any) -> Any:
+    """y of a network over the sequence that all tests have."""
+    return lstm_jax.apply(params, sequence())[0]
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".keras"])
+def test_layers_in_sequence_become_one_stack(
+    suffix: str, tmp_path: Path, capsys: Any
+) -> None:
+    """Of both directions, and of one from the end below others (Keras flips those)."""
+    params: Any = lstm_jax.Stack(
+        (
+            lstm_jax.Reverse(cell()),
+            lstm_jax.Bidirectional(cell(1, HIDDEN), cell(2, HIDDEN)),
+            lstm_jax.Reverse(cell(4, 2 * HIDDEN)),
+            cell(3, HIDDEN),
+        )
+    )
+    whole, layers = tmp_path / f"a{suffix}", tmp_path / "b.safetensors"
+    convert.to_safetensors(params, tmp_path / "in.safetensors")
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        assert main([str(tmp_path / "in.safetensors"), str(whole)]) == 0
+        capsys.readouterr()
+        assert main([str(whole), str(layers)]) == 0, capsys.readouterr()
+    said = capsys.readouterr().out
+    assert "one after the other: " in said
+    assert_same(convert.from_safetensors(layers), params)
+    names = [line.partition(":")[0] for line in said.splitlines()[:4]]
+    asked = [part for name in names[:2] for part in ("--name", name)]
+    two = tmp_path / "two.safetensors"
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        assert main([str(whole), str(two), *asked]) == 0, capsys.readouterr()
+        assert_same(
+            run_layers(convert.from_safetensors(two)),
+            run_layers(lstm_jax.Stack(params.layers[:2])),
+        )
+        assert main([str(whole), str(two), "--overwrite", *asked[2:], *asked[:2]]) == 1
+    assert "in sequence: params.layers[1]." in capsys.readouterr().err
+
+
+def test_a_stack_of_torch_comes_back_through_onnx(tmp_path: Path) -> None:
+    """As torch exports it: between its layers stand operators that turn axes."""
+    module = torch.nn.LSTM(INPUTS, HIDDEN, num_layers=2, bidirectional=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.ones(4, 2, INPUTS),), tmp_path / "in.onnx", dynamo=False
+        )
+    assert main([str(tmp_path / "in.onnx"), str(tmp_path / "out.npz")]) == 0
+    assert_same(convert.from_torch(tmp_path / "out.npz"), convert.from_torch(module))
+
+
+def test_what_is_no_sequence_has_to_be_said(tmp_path: Path, capsys: Any) -> None:
+    """A residual stack: something is computed between the layers."""
+    params = lstm_jax.Stack(
+        (lstm_jax.Residual(cell(hidden=INPUTS)), cell(1, INPUTS, INPUTS))
+    )
+    source, target = tmp_path / "in.onnx", tmp_path / "out.npz"
+    source.write_bytes(convert.to_onnx(params).SerializeToString())
+    assert main([str(source), str(target)]) == 1
+    said = capsys.readouterr().err
+    assert "got None. Layers in sequence: --name for each" in said
+    assert main([str(source), str(target), "--name", "lstm.0", "--name", "lstm.1"]) == 0
+    torch.save(
+        torch.nn.ModuleDict({n: torch.nn.LSTM(2, 2) for n in "ab"}).state_dict(),
+        tmp_path / "in.pt",
+    )
+    both = ["--name", "a", "--name", "b"]  # of torch each is a whole network
+    assert main([str(tmp_path / "in.pt"), str(tmp_path / "c.npz"), *both]) == 1
+
+
+def test_one_node_that_cannot_be_read_hides_no_other(
+    tmp_path: Path, capsys: Any
+) -> None:
+    from tests.test_convert_onnx_callers import mixed
+
+    (tmp_path / "in.onnx").write_bytes(mixed().SerializeToString())
+    assert main([str(tmp_path / "in.onnx")]) == 0
+    out = capsys.readouterr().out
+    assert "good: LSTM 3 -> 2" in out and "fed: no LSTM (from_onnx: cannot be" in out
+    target = str(tmp_path / "out.npz")
+    assert main([str(tmp_path / "in.onnx"), target, "--name", "other"]) == 0
+    assert main([str(tmp_path / "in.onnx"), target, "--name", "fed"]) == 1
+
+
+def test_what_is_assumed_of_bare_weights_is_said(tmp_path: Path, capsys: Any) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "a.weights.h5", "w") as file:
+        for k, a in enumerate((cell().w_x, cell().w_h, cell().b)):
+            file[f"layers/lstm/cell/vars/{k}"] = a
+    assert main([str(tmp_path / "a.weights.h5")]) == 0
+    assert (
+        "assumed, since nothing says it (--config): tanh and" in capsys.readouterr().out
+    )
+
+
+def test_activations_are_named() -> None:
+    options = lstm_jax.CellOptions(lstm_jax.Activation("hard_sigmoid", 0.2, 0.5))
+    assert describe(cell(options=options)).endswith(
+        ", activations hard_sigmoid(0.2, 0.5), tanh, tanh"
+    )
+
+
+def test_names_in_a_file_are_no_codes_for_a_terminal(
+    tmp_path: Path, capsys: Any
+) -> None:
+    code = "\x1b]0;title\x07\x1b[31mred"
+    states = [torch.nn.LSTM(2, 3).state_dict(), torch.nn.GRU(2, 3).state_dict()]
+    torch.save({code: states[0], f"b{code}": states[1]}, tmp_path / "in.pt")
+    assert main([str(tmp_path / "in.pt")]) == 0
+    assert main([str(tmp_path / "in.pt"), str(tmp_path / "a.npz"), "--name", code]) == 0
+    assert main([str(tmp_path / "in.pt"), str(tmp_path / f"{code}.x")]) == 1
+    out, err = capsys.readouterr()
+    assert "red: LSTM 2 -> 3" in out and not set("\x1b\x07") & set(out + err)
+
+
+def test_weights_beside_an_onnx_file(tmp_path: Path) -> None:
+    import onnx
+
+    onnx.save(
+        convert.to_onnx(cell()),
+        tmp_path / "in.onnx",
+        save_as_external_data=True,
+        size_threshold=0,
+    )
+    assert main([str(tmp_path / "in.onnx"), str(tmp_path / "a.safetensors")]) == 0
+    assert_same(convert.from_safetensors(tmp_path / "a.safetensors"), cell())

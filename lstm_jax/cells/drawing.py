@@ -2,13 +2,13 @@
 """What all cells need to draw their parameters."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from lstm_jax._dtypes import accum_dtype
-from lstm_jax.initializers import WeightInit
+from lstm_jax.initializers import BiasInit, WeightInit, biases, weights
 
 
 def positive_size(call: str, name: str, value: Any) -> int:
@@ -26,12 +26,31 @@ def floating_dtype(call: str, dtype: Any) -> jnp.dtype:
     return dtype
 
 
-def draw_blocks(
-    init: WeightInit, keys: jax.Array, rows: int, columns: Sequence[int], dtype: Any
-) -> jax.Array:
-    """A block (rows, n) for each n of `columns` and its key, side by side."""
-    blocks = [
-        init(key, (rows, n), accum_dtype(dtype))
-        for key, n in zip(keys, columns, strict=True)
-    ]
-    return jnp.concatenate(blocks, 1).astype(dtype)
+class Drawing(NamedTuple):
+    """The initialisers of a cell, and the dtype of what they draw.
+
+    What a user's function gives back is checked: its kind, dtype and shape.
+    """
+
+    call: str
+    kernel_init: WeightInit
+    recurrent_init: WeightInit
+    bias_init: BiasInit
+    dtype: jnp.dtype
+
+    def blocks(
+        self, name: str, keys: jax.Array, rows: int, columns: Sequence[int]
+    ) -> jax.Array:
+        """A block (rows, n) for each n of `columns` and its key, side by side."""
+        init, wide = getattr(self, name), accum_dtype(self.dtype)
+        blocks = [
+            weights(self.call, name, init, key, (rows, n), wide)
+            for key, n in zip(keys, columns, strict=True)
+        ]
+        return jnp.concatenate(blocks, 1).astype(self.dtype)
+
+    def biases(self, key: jax.Array, units: int, gates: str) -> jax.Array:
+        """The biases of the gates, (G·H,)."""
+        wide = accum_dtype(self.dtype)
+        b = biases(self.call, self.bias_init, key, units, gates, wide)
+        return b.astype(self.dtype)

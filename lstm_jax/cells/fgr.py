@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from lstm_jax._matmul import matmul
 from lstm_jax.cells.base import Cell, DropMasks
-from lstm_jax.cells.drawing import draw_blocks
+from lstm_jax.cells.drawing import Drawing
 from lstm_jax.cells.lstm import cell_step
 from lstm_jax.cells.lstm_fast import GateValues
 from lstm_jax.cells.lstm_params import LSTMParams, StepTrace
@@ -18,7 +18,7 @@ from lstm_jax.checks.messages import (
     raise_first,
     shape_problem,
 )
-from lstm_jax.initializers import WeightInit, orthogonal
+from lstm_jax.initializers import WeightInit, forget_bias, orthogonal
 
 
 class FGRState(NamedTuple):
@@ -156,10 +156,10 @@ class FGRParams(Cell):
             **cell,
         )
         units, dtype = lstm.hidden_size, lstm.w_h.dtype
+        columns, init = [units] * 3, recurrent_init
+        draw = Drawing("FGRParams.init", init, init, forget_bias(1.0), dtype)
         blocks = [
-            draw_blocks(
-                recurrent_init, jax.random.split(k, 3), units, [units] * 3, dtype
-            )
+            draw.blocks("recurrent_init", jax.random.split(k, 3), units, columns)
             for k in rows
         ]
         params = cls(lstm, jnp.concatenate(blocks))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lstm_jax._matmul import add_bias, matmul
 from lstm_jax.cells.base import Cell, DropMasks
-from lstm_jax.cells.drawing import draw_blocks, floating_dtype, positive_size
+from lstm_jax.cells.drawing import Drawing, floating_dtype, positive_size
 from lstm_jax.cells.lstm import zoneout
 from lstm_jax.checks.fields import matrix_problems
 from lstm_jax.initializers import (
@@ -162,17 +162,18 @@ class GRUParams(Cell):
         inputs = positive_size(call, "input_size", input_size)
         units = positive_size(call, "hidden_size", hidden_size)
         dtype = floating_dtype(call, dtype)
+        draw = Drawing(call, kernel_init, recurrent_init, bias_init, dtype)
         keys = jax.random.split(key, 4)
         columns = [units] * 3
         of_x, of_h = (jax.random.split(k, 3) for k in keys[:2])
         b = b_hn = None
         if use_bias:
-            b = bias_init(keys[2], units, "rzn").astype(dtype)
+            b = draw.biases(keys[2], units, "rzn")
         if use_bias and reset_after:
-            b_hn = bias_init(keys[3], units, "n").astype(dtype)
+            b_hn = draw.biases(keys[3], units, "n")
         return cls(
-            w_x=draw_blocks(kernel_init, of_x, inputs, columns, dtype),
-            w_h=draw_blocks(recurrent_init, of_h, units, columns, dtype),
+            w_x=draw.blocks("kernel_init", of_x, inputs, columns),
+            w_h=draw.blocks("recurrent_init", of_h, units, columns),
             b=b,
             b_hn=b_hn,
             reset_after=bool(reset_after),

@@ -11,7 +11,7 @@ from jax import lax
 from lstm_jax._dtypes import accum_dtype
 from lstm_jax._matmul import add_bias, matmul
 from lstm_jax.cells.base import Cell, DropMasks
-from lstm_jax.cells.drawing import draw_blocks, floating_dtype, positive_size
+from lstm_jax.cells.drawing import Drawing, floating_dtype, positive_size
 from lstm_jax.checks.fields import matrix_problems
 from lstm_jax.initializers import (
     BiasInit,
@@ -201,6 +201,7 @@ class LSTM1997Params(Cell):
         inputs = positive_size(call, "input_size", input_size)
         units = positive_size(call, "hidden_size", hidden_size)
         dtype = floating_dtype(call, dtype)
+        draw = Drawing(call, kernel_init, recurrent_init, bias_init, dtype)
         count = units if blocks is None else positive_size(call, "blocks", blocks)
         if units % count:
             raise ValueError(
@@ -212,12 +213,12 @@ class LSTM1997Params(Cell):
         of_x, of_h = (jax.random.split(k, 3) for k in keys[:2])
         b = b_g = None
         if use_bias:
-            b = bias_init(keys[2], count, "io").astype(dtype)
+            b = draw.biases(keys[2], count, "io")
         if use_bias and cell_bias:
-            b_g = bias_init(keys[3], units, "g").astype(dtype)
+            b_g = draw.biases(keys[3], units, "g")
         return cls(
-            w_x=draw_blocks(kernel_init, of_x, inputs, columns, dtype),
-            w_h=draw_blocks(recurrent_init, of_h, sum(columns), columns, dtype),
+            w_x=draw.blocks("kernel_init", of_x, inputs, columns),
+            w_h=draw.blocks("recurrent_init", of_h, sum(columns), columns),
             b=b,
             b_g=b_g,
             blocks=count,

@@ -12,7 +12,7 @@ from lstm_jax._matmul import matmul
 from lstm_jax._norms import GateNorm, Norm, SplitNorm
 from lstm_jax.cells import lstm
 from lstm_jax.cells.base import Cell, DropMasks
-from lstm_jax.cells.drawing import draw_blocks, floating_dtype, positive_size
+from lstm_jax.cells.drawing import Drawing, floating_dtype, positive_size
 from lstm_jax.cells.options import CellOptions
 from lstm_jax.checks.lstm import lstm_problems
 from lstm_jax.checks.messages import raise_first
@@ -177,6 +177,7 @@ class LSTMParams(Cell):
         """`lstm_jax.init_cell`."""
         call = "init_cell"
         dtype = floating_dtype(call, dtype)
+        draw = Drawing(call, kernel_init, recurrent_init, bias_init, dtype)
         inputs = positive_size(call, "input_size", input_size)
         units = width = positive_size(call, "hidden_size", hidden_size)
         if projection_size is not None:
@@ -190,12 +191,12 @@ class LSTMParams(Cell):
         of_x, of_h, of_b, of_p = keys[:count], keys[count:-2], keys[-2], keys[-1:]
         projection = b = None
         if projection_size is not None:
-            projection = draw_blocks(kernel_init, of_p, units, [width], dtype)
+            projection = draw.blocks("kernel_init", of_p, units, [width])
         if use_bias:
-            b = bias_init(of_b, units, gates).astype(dtype)
+            b = draw.biases(of_b, units, gates)
         params = cls(
-            w_x=draw_blocks(kernel_init, of_x, inputs, columns, dtype),
-            w_h=draw_blocks(recurrent_init, of_h, width, columns, dtype),
+            w_x=draw.blocks("kernel_init", of_x, inputs, columns),
+            w_h=draw.blocks("recurrent_init", of_h, width, columns),
             b=b,
             peephole=jnp.zeros((peepholes, units), dtype) if peephole else None,
             projection=projection,

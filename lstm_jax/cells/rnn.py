@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lstm_jax._activation_functions import ACTIVATIONS, ActivationFn, activate
 from lstm_jax._matmul import add_bias, matmul
 from lstm_jax.cells.base import Cell, DropMasks
-from lstm_jax.cells.drawing import draw_blocks, floating_dtype, positive_size
+from lstm_jax.cells.drawing import Drawing, floating_dtype, positive_size
 from lstm_jax.cells.lstm import zoneout
 from lstm_jax.checks.fields import matrix_problems
 from lstm_jax.checks.messages import raise_first
@@ -129,12 +129,13 @@ class RNNParams(Cell):
         inputs = positive_size(call, "input_size", input_size)
         units = positive_size(call, "hidden_size", hidden_size)
         dtype = floating_dtype(call, dtype)
+        draw = Drawing(call, kernel_init, recurrent_init, bias_init, dtype)
         keys = jax.random.split(key, 3)
         of_x, of_h = (jax.random.split(k, 1) for k in keys[:2])
         params = cls(
-            w_x=draw_blocks(kernel_init, of_x, inputs, [units], dtype),
-            w_h=draw_blocks(recurrent_init, of_h, units, [units], dtype),
-            b=bias_init(keys[2], units, "h").astype(dtype) if use_bias else None,
+            w_x=draw.blocks("kernel_init", of_x, inputs, [units]),
+            w_h=draw.blocks("recurrent_init", of_h, units, [units]),
+            b=draw.biases(keys[2], units, "h") if use_bias else None,
             activation=activation,
         )
         raise_first(call, "params.", params.check())

@@ -51,9 +51,21 @@ def shape_problem(name: str, value: Any, expected: Any, why: str) -> str | None:
     return f"{name} must have shape {expected} ({why}); got {text}."
 
 
+def dtype_of(value: Any) -> Any:
+    """The dtype of an array of JAX or NumPy; None for any other, as torch's are."""
+    dtype = getattr(value, "dtype", None)
+    own = isinstance(dtype, np.dtype) or isinstance(value, jax.Array)
+    return dtype if own else None
+
+
 def dtype_problem(name: str, value: Any) -> str | None:
     """What keeps a value from being an array of floating dtype, if anything does."""
-    dtype = getattr(value, "dtype", None)
+    dtype = dtype_of(value)
+    if dtype is None and hasattr(value, "dtype"):
+        return (
+            f"{name} must be an array of JAX or NumPy; got "
+            f"{type(value).__module__}.{kind_of(value)}. Pass numpy.asarray of it."
+        )
     if dtype is None:
         return f"{name} must be an array; got {kind_of(value)}."
     if not jnp.issubdtype(dtype, jnp.floating):
@@ -91,7 +103,7 @@ def check_values(call: str, **named: Any) -> None:
 
 def check_bool(call: str, name: str, value: Any) -> None:
     """Checks that an array is of booleans."""
-    dtype = getattr(value, "dtype", None)
+    dtype = dtype_of(value)
     if dtype is None or jnp.dtype(dtype) != jnp.bool_:
         got = dtype if dtype is not None else kind_of(value)
         raise TypeError(f"{call}: {name} must have dtype bool; got {got}.")
@@ -113,7 +125,7 @@ def check_steps(call: str, name: str, value: Any) -> None:
 
 def check_lengths(call: str, lengths: Any, layout: Layout, source: str = "x") -> None:
     """Checks lengths: dtype, shape, and range where they are concrete."""
-    dtype = getattr(lengths, "dtype", None)
+    dtype = dtype_of(lengths)
     if dtype is None or not jnp.issubdtype(dtype, jnp.integer):
         got = dtype if dtype is not None else kind_of(lengths)
         raise TypeError(f"{call}: lengths must have an integer dtype; got {got}.")

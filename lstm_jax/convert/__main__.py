@@ -13,21 +13,14 @@ import numpy as np
 from lstm_jax._compat import enable_x64
 from lstm_jax._params import Bidirectional, Params, Residual, Reverse, Stack
 from lstm_jax._params import layers as all_layers
+from lstm_jax._text import uncoded
 from lstm_jax.cells.lstm_params import LSTMParams
-from lstm_jax.convert import (
-    from_keras_h5,
-    from_onnx,
-    from_safetensors,
-    from_torch,
-    to_keras,
-    to_onnx,
-    to_safetensors,
-    to_torch,
-)
-from lstm_jax.convert._files import Refused, reading, writing
-from lstm_jax.convert._safetensors import KEY, metadata
+from lstm_jax.convert import to_keras, to_onnx, to_safetensors, to_torch
+from lstm_jax.convert._command import LAYERED, joined, read
+from lstm_jax.convert._files import writing
+from lstm_jax.convert._formats import format_of
 from lstm_jax.convert._systems import FEATURES, members, used
-from lstm_jax.convert._torch import prefixes, tensors, torch_arrays
+from lstm_jax.convert._torch import torch_arrays
 
 CALL = "convert"
 OUTPUTS = (".safetensors", ".npz", ".pt", ".pth", ".onnx", ".keras")
@@ -48,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with enable_x64(True):  # or double precision would not come through
             _convert(options)
     except errors as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(uncoded(f"error: {error}"), file=sys.stderr)
         return 1
     return 0
 
@@ -56,14 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lstm_jax.convert",
-        description="Converts a trained LSTM from one file to another. Kinds of files "
-        "are told by their endings: .safetensors (this library's own, or torch's "
-        "names), .npz, .pt, .pth (torch's names), .h5, .keras, .onnx.",
+        description="Converts a trained LSTM from one file to another. IN is "
+        "told by its content: safetensors (this library's own, or torch's names), "
+        "NumPy .npz and whatever torch.save writes (torch's names; .pt, .pth, .ckpt, "
+        ".bin), an index of parts, TorchScript with --torchscript, Keras' .h5, "
+        ".weights.h5 and .keras, and ONNX with the files beside it. OUT is told by its "
+        f"ending: {', '.join(OUTPUTS)}.",
     )
     add = parser.add_argument
     add("source", metavar="IN", type=Path, help="file to read")
     add("target", metavar="OUT", type=Path, nargs="?", help="file to write; none: look")
-    add("--name", help="which LSTM of IN, as it is listed")
+    add(
+        "--name",
+        action="append",
+        help="which LSTM of IN, as it is listed; several are layers in sequence",
+    )
     add("--config", type=Path, help="JSON of the model whose bare Keras weights IN has")
     add("--torchscript", action="store_true", help="load IN as TorchScript: trust it")
     add(
@@ -76,48 +76,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    found = _read(options)
-    for name, params in found.items():
-        print(f"{name or options.source.name}: {describe(params)}")
+    found = read(options)
+    for name, params in found.networks.items():
+        print(uncoded(f"{name or options.source.name}: {describe(params)}"))
+    for note in found.notes:
+        print(note)
     if options.target is None:
         return
-    name = next(iter(found)) if len(found) == 1 else options.name
-    if name not in found or options.name not in (None, name):
-        known = ", ".join(map(repr, found))
-        raise ValueError(f"{CALL}: --name must be one of {known}; got {options.name}.")
-    _write(found[name], options)
+    names = options.name or found.chain or list(found.networks)
+    known, given = ", ".join(map(repr, found.networks)), options.name
+    several = len(names) > 1 and not (found.layered and (given or found.chain))
+    if several or not set(names) <= set(found.networks):
+        got = ", ".join(map(repr, given)) if given else None
+        more = " Layers in sequence: --name for each, from the lowest on."
+        raise ValueError(
+            f"{CALL}: --name must be one of {known}; got {got}."
+            f"{more if found.layered else ''}"
+        )
+    if len(names) > 1:
+        print(uncoded(f"one after the other: {', '.join(names)}"))
+    _write(joined(found, names), options)
     print(f"written: {options.target}")
-
-
-def _read(options: argparse.Namespace) -> dict[str, Params]:
-    """Every LSTM of a file by its name; "" where it has none."""
-    source = options.source
-    match source.suffix:
-        case ".onnx":
-            return from_onnx(source)
-        case ".h5" | ".hdf5" | ".keras":
-            config = options.config and options.config.read_text()
-            return from_keras_h5(source, config=config)
-        case ".safetensors":
-            with reading(CALL, source, "a safetensors file"):
-                own = KEY in metadata(source)
-            if own:
-                return {"": from_safetensors(source)}
-    arrays = tensors(CALL, source, options.torchscript)
-    found = prefixes(arrays)
-    if not found:
-        raise Refused(f"{CALL}: {source} must have an LSTM in it; it has none.")
-    if options.name in found:  # others may be of other cells
-        found = [options.name]
-    if len(found) == 1:
-        return {found[0]: from_torch(arrays, found[0])}
-    cells = {}
-    for prefix in found:
-        try:
-            cells[prefix] = from_torch(arrays, prefix)
-        except ValueError as error:  # one of another kind hides no LSTM
-            print(f"{prefix}: no LSTM ({error})")
-    return cells
 
 
 def _write(params: Params, options: argparse.Namespace) -> None:
@@ -130,7 +109,7 @@ def _write(params: Params, options: argparse.Namespace) -> None:
             f"{CALL}: OUT must end with one of {', '.join(OUTPUTS)}; got {target.name}."
         )
     # Of torch's own names and of this library's, LSTMParams may stand for an LSTMCell.
-    layer = options.source.suffix in (".onnx", ".h5", ".hdf5", ".keras")
+    layer = format_of(options.source) in LAYERED
     network = Stack(members(params)) if layer else params
     with writing(CALL, target, options.overwrite) as part:
         match suffix:
@@ -170,16 +149,35 @@ def describe(params: Any) -> str:
     """A network in one line: its structure, sizes, dtype and features."""
     shown = {"stack", "bidirectional", "merge", "reverse", "residual", "sizes"}
     beyond = sorted({name for name, _ in used(params)} - shown - {"nesting"})
-    features = "".join(f", {FEATURES[name].replace('`', '')}" for name in beyond)
+    said = {name: FEATURES[name].replace("`", "") for name in beyond}
+    if "activations" in said:
+        said["activations"] = f"activations {_functions(params)}"
+    features = "".join(f", {text}" for text in said.values())
     dtypes = {str(a.dtype) for a in jax.tree.leaves(params)}
     return f"{_structure(params)}, {'/'.join(sorted(dtypes))}{features}"
+
+
+def _functions(params: Any) -> str:
+    """The activations of gates, candidate and output, of all layers."""
+
+    def one(a: Any) -> str:
+        numbers = [f"{n:.6g}" for n in (a.alpha, a.beta) if n is not None]
+        return a.name + (f"({', '.join(numbers)})" if numbers else "")
+
+    sets = {
+        ", ".join(
+            one(getattr(cell.options, f"{which}_activation"))
+            for which in ("gate", "candidate", "output")
+        )
+        for cell in all_layers(params)
+    }
+    return " / ".join(sorted(sets))
 
 
 def _structure(params: Any) -> str:
     match params:
         case LSTMParams():
-            units = params.w_x.shape[1] // len(params.options.gates)
-            outputs = params.w_h.shape[0]
+            units, outputs = params.hidden_size, params.output_size
             projected = f" -> {outputs}" if params.projection is not None else ""
             return f"LSTM {params.w_x.shape[0]} -> {units}{projected}"
         case Bidirectional(forward, backward, merge):

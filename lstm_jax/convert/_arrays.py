@@ -9,20 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax._params import Params
+from lstm_jax._text import quoted
 from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.checks.params import check_params
 
 
 def host(call: str, name: str, value: Any) -> np.ndarray:
     """A floating array of any library as NumPy's, bit for bit."""
-    if hasattr(value, "detach"):  # torch has no way of its own for bfloat16
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
-            import torch
-
-            value = value.view(torch.int16).numpy().view(jnp.bfloat16)
-        else:
-            value = value.numpy()
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"{call}: {name} must have values; got a tracer, as under jax.jit. Convert "
+            "outside, and pass the parameters in."
+        )
+    if isinstance(value, jax.ShapeDtypeStruct) or getattr(value, "is_meta", False):
+        raise TypeError(
+            f"{call}: {name} must have values; got {_kind(value)}, which has none. "
+            "Make the weights, or load them, first."
+        )
+    if hasattr(value, "detach"):
+        value = _from_torch(call, name, value)
     array = np.asarray(value)
     if not jnp.issubdtype(array.dtype, np.floating):
         raise TypeError(
@@ -35,6 +40,27 @@ def host(call: str, name: str, value: Any) -> np.ndarray:
         )
     native = array.dtype.isnative
     return array if native else array.astype(array.dtype.newbyteorder("="))
+
+
+def _kind(value: Any) -> str:
+    """How to speak of what came."""
+    meta = " on the device meta" if getattr(value, "is_meta", False) else ""
+    return f"a {type(value).__name__}{meta}"
+
+
+def _from_torch(call: str, name: str, value: Any) -> Any:
+    value = value.detach().cpu()
+    if str(value.dtype) == "torch.bfloat16":  # for which torch has no way of its own
+        import torch
+
+        return value.contiguous().view(torch.int16).numpy().view(jnp.bfloat16)
+    try:
+        return value.resolve_conj().resolve_neg().numpy()
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(
+            f"{call}: {name} must be a dense tensor that NumPy can hold; got "
+            f"{value.dtype}, {value.layout}. Cast it first. {quoted(error)}"
+        ) from error
 
 
 def reorder(w: Any, order: str, wanted: str, axis: int = -1) -> np.ndarray:
@@ -101,6 +127,11 @@ def finished(call: str, params: Any) -> Any:
 def on_host(call: str, params: Params) -> Any:
     """Parameters of JAX's arrays, checked, as NumPy's."""
     check_params(call, params)
+    if any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves(params)):
+        raise TypeError(
+            f"{call}: params must have values; got tracers, as under jax.jit. Call it "
+            "outside."
+        )
     return jax.tree.map(np.asarray, params)
 
 

@@ -3,11 +3,15 @@
 
 import contextlib
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from lstm_jax._text import quoted
+from lstm_jax.convert._formats import FORMATS, found_in
 
 # Weights hardly compress: what unpacks to more than both is no model.
 UNPACKED_BYTES, UNPACKED_RATIO = 256 * 2**20, 20
@@ -34,6 +38,12 @@ def reading(call: str, path: Any, kind: str) -> Iterator[Path]:
         kind: what it should be, for the message: "an ONNX model".
     """
     path = Path(path)
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.is_file())[:5]
+        raise IsADirectoryError(
+            f"{call}: {path} must be a file; it is a folder. Pass a file in it: "
+            f"{', '.join(inside) or 'it has none'}."
+        )
     if not path.is_file():
         raise FileNotFoundError(f"{call}: {path} must be a file; there is none.")
     try:
@@ -43,11 +53,21 @@ def reading(call: str, path: Any, kind: str) -> Iterator[Path]:
     except Exception as error:  # a parser raises whatever it likes
         if str(error).startswith(f"{call}: "):
             raise
-        text = str(error).strip().splitlines() or [""]
         raise ValueError(
-            f"{call}: {path} cannot be read as {kind}: "
-            f"{type(error).__name__}: {text[0][:300]}"
+            f"{call}: {path} cannot be read as {kind}: {quoted(error)}"
+            + _fix(call, path)
         ) from error
+
+
+def _fix(call: str, path: Path) -> str:
+    """What else a file is, where another function reads it."""
+    try:
+        found = FORMATS.get(found_in(path) or "")
+    except Exception:  # it is torn
+        return ""
+    if found is None or not found.reader or call in found.reader.split():
+        return ""
+    return f" By its content it is {found.title}, which {found.reader} reads."
 
 
 class Refused(ValueError):
@@ -68,6 +88,53 @@ def check_zip(call: str, path: Path) -> None:
         )
 
 
+def beside(call: str, path: Path, name: str) -> Path:
+    """A file that `path` names as its own, which no name can lead out of its folder.
+
+    Args:
+        call: the public function.
+        path: of the file that names it.
+        name: relative to the folder of `path`.
+
+    Raises:
+        Refused: it is absolute, goes upwards, passes a link, or is no plain file.
+    """
+    parts = re.split(r"[/\\]", name)
+    plain = all(part not in ("", ".", "..") for part in parts)
+    if not plain or os.path.isabs(name) or re.search(r"[:\0]", name):
+        raise Refused(
+            f"{call}: {path} must name files in its own folder or below; got {name!r}, "
+            "which is not followed."
+        )
+    there = path.parent
+    for part in parts:
+        there = there / part
+        # A hard link is another's file under a name of this folder.
+        junction = getattr(there, "is_junction", bool)()
+        if there.is_symlink() or junction or _hard_link(there):
+            raise Refused(
+                f"{call}: {path} must have {name!r} beside it as a file; got a link "
+                f"({there}), which is not followed. Put a copy in its place."
+            )
+    if not there.is_file():
+        raise Refused(
+            f"{call}: {path} must have {name!r} beside it, as a file; there is none. "
+            "Put all files of the model into one folder."
+        )
+    return there
+
+
+def _hard_link(path: Path) -> bool:
+    return path.is_file() and path.stat().st_nlink > 1
+
+
+def on_disk(path: Path) -> int:
+    """The bytes that a file has on disk; the holes of a sparse one are none."""
+    status = path.stat()
+    blocks = getattr(status, "st_blocks", None)  # of 512 bytes, where the system counts
+    return status.st_size if blocks is None else min(status.st_size, 512 * blocks)
+
+
 def member(archive: zipfile.ZipFile, name: str) -> bytes:
     """A file of an archive, of which no more is unpacked than its size says."""
     with archive.open(name) as file:
@@ -84,6 +151,15 @@ def writing(call: str, path: Any, overwrite: bool = False) -> Iterator[Path]:
         overwrite: whether it may be there already.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"{call}: {path} must be a file's path; it is a folder. Add a name."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{call}: {path} must be in a folder that is there; {path.parent} is not. "
+            "Make it first."
+        )
     there = f"{call}: {path} is there already, and nothing said to overwrite it."
     if path.exists() and not overwrite:
         raise FileExistsError(there)

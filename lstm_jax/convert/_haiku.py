@@ -127,6 +127,12 @@ def _all(call: str, params: Mapping[str, Any]) -> str | list[str]:
             f"{call}: params must be of modules that are numbered, which gives their "
             f"order; got {', '.join(params) or 'none'}. Pass names in their order."
         )
+    missing = {_number(name)[1] for name in names} ^ set(range(len(names)))
+    if len(names) > 1 and missing:
+        raise ValueError(
+            f"{call}: params must have modules of all numbers, or a layer is missing; "
+            f"got {', '.join(names)}. If these are all, pass them as names."
+        )
     return names[0] if len(names) == 1 else names
 
 

@@ -1,19 +1,23 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Keras 3, in: live layers LSTM, LSTMCell, RNN, Bidirectional and stacks of them."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from lstm_jax._params import Bidirectional, Params, Reverse, Stack
+from lstm_jax._params import Bidirectional, Reverse, Stack
 from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import finished, host
-from lstm_jax.convert._keras_config import cell_options, reverse, single
+from lstm_jax.convert._keras_config import (
+    PASSED_OVER,
+    SIDES,
+    cell_options,
+    reverse,
+    single,
+)
 from lstm_jax.convert._systems import raise_reasons
 
-# They do nothing when a model is used, or only make the mask that lengths stand for.
-PASSED_OVER = ("InputLayer", "Dropout", "SpatialDropout1D", "Masking")
 
-
-def from_keras(layer: Any) -> Params:
+def from_keras(layer: Any) -> Any:
     """Reads built layers of Keras 3.
 
     A layer with go_backwards gives its outputs in the order of processing. Ours are in
@@ -28,11 +32,14 @@ def from_keras(layer: Any) -> Params:
         layer: an LSTM, an LSTMCell, an RNN of LSTMCells, a Bidirectional of LSTM or
             RNN; or a list or a Sequential of such layers, all but the last with
             return_sequences. InputLayer, Dropout, SpatialDropout1D and Masking are
-            passed over.
+            passed over. Or a Model of any other kind, Functional or subclassed, whose
+            layers are read one by one, as `from_keras_h5` reads those of its file.
 
     Returns:
         `LSTMParams`, for one cell; `Reverse` of it, for go_backwards; `Bidirectional`;
-        a `Stack`, for several. In the dtype of the weights.
+        a `Stack`, for several. Of a Model that is no Sequential, names to these, with
+        "/" between the names of a model and of a layer in it, and "name/forward_layer"
+        and "name/backward_layer" where merge_mode is None. In the dtype of the weights.
 
     Raises:
         ValueError: a layer has no weights yet, or gives no sequence to the one above.
@@ -65,10 +72,51 @@ def from_keras(layer: Any) -> Params:
         params = _stack(call, list(sequence), reasons)
     elif type(layer) is keras.layers.LSTMCell:
         params = _cell(call, layer, layer.name, reasons)
+    elif isinstance(layer, keras.Model):
+        params = dict(_of_model(call, layer.layers, "", reasons))
+        if not params and not reasons:
+            raise ValueError(
+                f"{call}: layer must have an LSTM in it; {layer.name} has none."
+            )
     else:
         params, _ = _member(call, layer, False, reasons)
     raise_reasons(call, "lstm_jax cannot express", reasons)
+    if isinstance(params, dict):
+        return {name: finished(call, network) for name, network in params.items()}
     return finished(call, params)
+
+
+def _of_model(
+    call: str, parts: list[Any], within: str, reasons: list[str]
+) -> Iterator[tuple[str, Any]]:
+    """Each LSTM of a model's layers by its name, those of models within it too."""
+    import keras
+
+    for layer in parts:
+        name = f"{within}{layer.name}"
+        both = type(layer) is keras.layers.Bidirectional
+        ways = [layer.forward_layer, layer.backward_layer] if both else [layer]
+        if isinstance(layer, keras.Model):
+            yield from _of_model(call, layer.layers, f"{name}/", reasons)
+        elif type(layer) is keras.layers.TimeDistributed:
+            yield from _of_model(call, [layer.layer], f"{name}/", reasons)
+        elif both and layer.merge_mode is None and all(map(_is_lstm, ways)):
+            for side, part in zip(SIDES, ways, strict=True):
+                yield f"{name}/{side}", _member(call, part, False, reasons)[0]
+        elif all(map(_is_lstm, ways)):
+            yield name, _member(call, layer, False, reasons)[0]
+        elif isinstance(layer, keras.layers.LSTM | keras.layers.LSTMCell):
+            reasons.append(_other(layer))  # a subclass, which may compute anything
+
+
+def _is_lstm(layer: Any) -> bool:
+    """Whether a layer is an LSTM or an RNN of LSTMCells of Keras' own."""
+    import keras
+
+    if type(layer) is not keras.layers.RNN:
+        return type(layer) is keras.layers.LSTM
+    cells = getattr(layer.cell, "cells", [layer.cell])
+    return all(type(cell) is keras.layers.LSTMCell for cell in cells)
 
 
 def _stack(call: str, sequence: list[Any], reasons: list[str]) -> Stack:

@@ -14,6 +14,8 @@ from lstm_jax.cells.options import CellOptions
 SAME = ("elu", "relu", "sigmoid", "softplus", "softsign", "tanh")
 HARD_SIGMOID = {2: 0.2, 3: 1 / 6}  # the slope, by the major version
 DIRECT = ("LSTM", "CuDNNLSTM")
+# They do nothing when a model is used, or only make the mask that lengths stand for.
+PASSED_OVER = ("InputLayer", "Dropout", "SpatialDropout1D", "Masking")
 DEFAULTS = {"activation": "tanh", "recurrent_activation": "sigmoid"}
 # Keras' own layers that have LSTM in their name and are none.
 OTHERS = re.compile(r"ConvLSTM\dD(Cell)?")
@@ -78,6 +80,9 @@ def single(cells: list[LSTMParams], stacked: bool) -> Any:
     return Stack(tuple(cells)) if stacked else cells[0]
 
 
+SIDES = ("forward_layer", "backward_layer")
+
+
 class Recurrent(NamedTuple):
     """A recurrent layer's configuration.
 
@@ -101,6 +106,9 @@ class Entry(NamedTuple):
         parts: the layer, or the forward and the backward one.
         merge: of two directions; None leaves them apart.
         nested: whether it stands in a model within the model.
+        reason: why this library cannot express it; then it has no parts.
+        unclear: why it cannot be told what it is, likewise.
+        guessed: whether Keras' defaults were assumed, as nothing says what it has.
     """
 
     names: tuple[str, ...]
@@ -108,6 +116,16 @@ class Entry(NamedTuple):
     parts: list[Recurrent]
     merge: Any = "concat"
     nested: bool = False
+    reason: str = ""
+    unclear: str = ""
+    guessed: bool = False
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of its networks: two, where nothing merges the directions."""
+        name = "/".join(self.names)
+        apart = len(self.parts) == 2 and self.merge is None
+        return [f"{name}/{side}" for side in SIDES] if apart else [name]
 
 
 def kind(layer: Mapping[str, Any]) -> str:
@@ -151,19 +169,13 @@ def directions(layer: Mapping[str, Any]) -> list[Recurrent]:
     return [] if backward is None else [forward, backward]
 
 
-def entries(model: Mapping[str, Any], reasons: list[str]) -> Iterator[Entry]:
-    """Every LSTM of a model's configuration; reasons are added for what looks like one.
+def entries(model: Mapping[str, Any]) -> Iterator[Entry]:
+    """Every LSTM of a model's configuration, and what looks like one.
 
     Args:
-        model: with `class_name` and `config`.
-        reasons: of refusal, collected.
+        model: with `class_name` and `config`, which lists layers.
     """
-    if sublayers(model) is None:
-        reasons.append(
-            f"{model['class_name']}, a configuration that does not list its layers"
-        )
-        return
-    yield from _within(model, (), (), False, reasons)
+    yield from _within(model, (), (), False)
 
 
 def sublayers(model: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
@@ -180,14 +192,13 @@ def _within(
     names: tuple[str, ...],
     place: tuple[str, ...],
     nested: bool,
-    reasons: list[str],
 ) -> Iterator[Entry]:
     counts: Counter[str] = Counter()
     for layer in sublayers(model) or ():
         group = snake_case(kind(layer).rpartition(">")[2])
         number, counts[group] = counts[group], counts[group] + 1
         here = (*place, "layers", f"{group}_{number}" if number else group)
-        yield from _entry(layer, (*names, name_of(layer)), here, nested, reasons)
+        yield from _entry(layer, (*names, name_of(layer)), here, nested)
 
 
 def _entry(
@@ -195,7 +206,6 @@ def _entry(
     names: tuple[str, ...],
     place: tuple[str, ...],
     nested: bool,
-    reasons: list[str],
 ) -> Iterator[Entry]:
     if parts := directions(layer):
         merge = layer["config"].get("merge_mode", "concat")
@@ -203,11 +213,12 @@ def _entry(
     elif kind(layer) == "TimeDistributed":
         inner = layer["config"]["layer"]
         names = (*names, name_of(inner))
-        yield from _entry(inner, names, (*place, "layer"), nested, reasons)
+        yield from _entry(inner, names, (*place, "layer"), nested)
     elif sublayers(layer) is not None:
-        yield from _within(layer, names, place, True, reasons)
-    elif found := _like(layer):
-        reasons.append(f"{found} (in {'/'.join(names)})")
+        yield from _within(layer, names, place, True)
+    elif found := like(layer):
+        reason = f"{kind(found)} (in {'/'.join(names)})"
+        yield Entry(names, place, [], reason=reason)
 
 
 def name_of(layer: Mapping[str, Any]) -> str:
@@ -216,18 +227,18 @@ def name_of(layer: Mapping[str, Any]) -> str:
     return str(config["name"] if "name" in config else layer["name"])
 
 
-def _like(tree: Any) -> str | None:
-    """The class of what has the options of an LSTM, somewhere in a configuration."""
+def like(tree: Any) -> Mapping[str, Any] | None:
+    """What has the options of an LSTM, somewhere in a configuration."""
     if isinstance(tree, list):
-        return next((found for part in tree if (found := _like(part))), None)
+        return next((found for part in tree if (found := like(part))), None)
     if not isinstance(tree, Mapping):
         return None
     config = tree.get("config")
     if isinstance(config, Mapping) and "class_name" in tree:
-        like = "unit_forget_bias" in config or kind(tree) in (*DIRECT, "LSTMCell")
-        if like and not OTHERS.fullmatch(kind(tree)):
-            return kind(tree)
-    return next((found for part in tree.values() if (found := _like(part))), None)
+        own = "unit_forget_bias" in config or kind(tree) in (*DIRECT, "LSTMCell")
+        if own and not OTHERS.fullmatch(kind(tree)):
+            return tree
+    return next((found for part in tree.values() if (found := like(part))), None)
 
 
 def snake_case(name: str) -> str:
@@ -240,3 +251,83 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def chain(model: Mapping[str, Any]) -> list[str] | None:
+    """The names of the LSTMs from the lowest on; None if the model is no plain stack.
+
+    It is one if each reads the whole sequence of the one below, and nothing is between.
+    """
+    layers = {name_of(layer): layer for layer in sublayers(model) or ()}
+    lstms = [name for name, layer in layers.items() if directions(layer)]
+    ordered = list(layers)
+    reads = {
+        name: _inbound(layer["inbound_nodes"])
+        if "inbound_nodes" in layer
+        else set(ordered[k - 1 : k] if k else [])
+        for k, (name, layer) in enumerate(layers.items())
+    }
+    above: dict[str | None, str] = {}
+    for name in lstms:
+        below = _below(layers, reads, name)
+        if below in above or below is NOT_PLAIN:
+            return None
+        above[below] = name
+    order: list[str] = []
+    at = above.get(None)
+    while at is not None:
+        order.append(at)
+        at = above.get(at)
+    gives = all(_gives_sequence(layers[name]) for name in order[:-1])
+    return order if len(order) == len(lstms) and gives else None
+
+
+NOT_PLAIN = ""  # no layer has it for a name
+
+
+def _below(layers: Any, reads: dict[str, set[str]], name: str) -> str | None:
+    """The LSTM that feeds a layer, through nothing that computes; None if none does."""
+    at = name
+    while True:
+        sources = reads[at] & set(layers)
+        if not sources:
+            return None
+        if len(sources) > 1:
+            return NOT_PLAIN
+        (at,) = sources
+        if directions(layers[at]):
+            return at
+        if kind(layers[at]) not in PASSED_OVER:
+            return NOT_PLAIN if _feeds(layers, reads, at) else None
+
+
+def _feeds(layers: Any, reads: dict[str, set[str]], name: str) -> bool:
+    """Whether an LSTM, or a model that may hold one, stands before a layer."""
+    waiting, seen = [name], set()
+    while waiting:
+        at = waiting.pop()
+        if at in layers and at not in seen:
+            seen.add(at)
+            inner = sublayers(layers[at]) is not None
+            if directions(layers[at]) or inner or like(layers[at]):
+                return True
+            waiting += reads[at]
+    return False
+
+
+def _inbound(tree: Any) -> set[str]:
+    """The layers that a layer's calls read, as Keras 2 and 3 write them."""
+    match tree:
+        case [str() as name, int(), int(), *_]:
+            return {name}
+        case list():
+            return set().union(*map(_inbound, tree))
+        case Mapping():
+            return set().union(*map(_inbound, tree.values()))
+    return set()
+
+
+def _gives_sequence(layer: Mapping[str, Any]) -> bool:
+    config = layer["config"]
+    inner = config["layer"]["config"] if kind(layer) == "Bidirectional" else config
+    return bool(inner.get("return_sequences"))

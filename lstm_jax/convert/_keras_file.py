@@ -15,30 +15,36 @@ import numpy as np
 from lstm_jax._params import Bidirectional, Params
 from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import finished
-from lstm_jax.convert._files import Refused, check_zip, member, reading
+from lstm_jax.convert._files import Refused, check_zip, is_path, member, reading
 from lstm_jax.convert._hdf5 import Hdf5
 from lstm_jax.convert._keras_config import (
+    DEFAULTS,
     Entry,
     Recurrent,
     cell_options,
     entries,
+    like,
     reverse,
     single,
+    sublayers,
 )
 from lstm_jax.convert._keras_layouts import (
-    SIDES,
+    OLDER,
     Arrays,
     guessed_keras2,
     guessed_keras3,
     keras2_arrays,
     keras3_arrays,
 )
-from lstm_jax.convert._systems import raise_reasons
+from lstm_jax.convert._parts import parts
+from lstm_jax.convert._systems import chosen, only, raise_reasons
 
 CALL = "from_keras_h5"
 
 
-def from_keras_h5(path: Any, config: Any = None) -> dict[str, Params]:
+def from_keras_h5(
+    path: Any, config: Any = None, *, names: Any = None
+) -> dict[str, Params]:
     """Reads every LSTM of a file that Keras 2 or 3 has saved; needs h5py, not Keras.
 
     Files are `.h5`, of a model or of weights, `.weights.h5` and `.keras`. Activations,
@@ -49,15 +55,18 @@ def from_keras_h5(path: Any, config: Any = None) -> dict[str, Params]:
     assumed (tanh, and sigmoid, or the hard_sigmoid of Keras before 2.3; forward; two
     directions concatenated), and the layers of Keras 3 are named by class and
     number, as "lstm_1", since their own names are not there. What that leaves open is
-    refused.
+    refused. So it is with a `.keras` file of a subclassed model, and with subclassed
+    layers of any, whose configuration does not list what they are made of.
 
     Each layer is read by itself: one with go_backwards is a `Reverse`, with outputs in
     the original order, where Keras flips them, also for the layers above.
 
     Args:
         path: of the file.
-        config: the model's JSON, `model.to_json()`, as a text or a dict; for a file
-            that has none.
+        config: the model's JSON, `model.to_json()`, as a text, a dict or the path of a
+            file; for a file that has none.
+        names: of the layers to read, by the names below; None for all. Nothing else is
+            read, and what of it cannot be read is no matter.
 
     Returns:
         Names to parameters, as `from_keras` gives them, of LSTM, CuDNNLSTM, RNN of
@@ -68,7 +77,8 @@ def from_keras_h5(path: Any, config: Any = None) -> dict[str, Params]:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is corrupt, unpacks to far more than it is, keeps data elsewhere,
-            has no LSTM, or has not all that its configuration names.
+            is a part of several, has no LSTM, or has not all that its configuration
+            names; a name is of no layer.
         TypeError: JAX would round a dtype.
         NotImplementedError: layers like an LSTM, or activations, that are none of ours;
             all reasons at once.
@@ -86,19 +96,29 @@ def from_keras_h5(path: Any, config: Any = None) -> dict[str, Params]:
     References:
         Keras 2 and 3, saving of models: names of groups and of attributes.
     """
-    given = _given(config)
-    with reading(CALL, path, "a Keras file") as there, _opened(there, given) as source:
-        reasons: list[str] = []
-        found: dict[str, Any] = {}
-        for entry in _entries(source, reasons):
-            for name, params in _networks(source, entry, reasons):
-                if name in found:
-                    raise source.file.refused(f"has two layers {name}")
-                found[name] = params
-        raise_reasons(CALL, f"{there} has what lstm_jax cannot express", reasons)
+    own = given(config)
+    with reading(CALL, path, "a Keras file") as there, opened(there, own) as source:
+        found = found_in(source)
         if not found:
             raise source.file.refused("must have an LSTM; it has none")
-    return {name: finished(CALL, params) for name, params in found.items()}
+        labels = [label for entry in found for label in entry.labels]
+        wanted = chosen(CALL, names, dict.fromkeys(labels))
+        reasons: list[str] = []
+        good: dict[str, Any] = {}
+        for entry in found:
+            if set(entry.labels) & set(wanted):
+                before = len(reasons)
+                try:
+                    networks = dict(_networks(source, entry, reasons))
+                except (ValueError, TypeError) as error:
+                    others = [name for name in wanted if name not in entry.labels]
+                    raise Refused(f"{error}{only(others)}") from error
+                if twice := set(networks) & set(good):
+                    raise source.file.refused(f"has two layers {twice.pop()}")
+                good |= networks if len(reasons) == before else {}
+        title = f"{there} has what lstm_jax cannot express"
+        raise_reasons(CALL, title, reasons, only(n for n in good if n in wanted))
+    return {name: finished(CALL, good[name]) for name in wanted}
 
 
 class Source(NamedTuple):
@@ -109,12 +129,14 @@ class Source(NamedTuple):
         weights: the group of the weights in the layout of Keras 2; None for Keras 3's.
         model: the model's configuration, or None.
         version: of Keras, which wrote that, or None.
+        given: whether the configuration is the caller's.
     """
 
     file: Hdf5
     weights: Any
     model: Mapping[str, Any] | None
     version: str | None
+    given: bool
 
     @property
     def major(self) -> int | None:
@@ -130,24 +152,44 @@ class Source(NamedTuple):
         return int(match[0])
 
 
-def _given(config: Any) -> Mapping[str, Any] | None:
-    if isinstance(config, str):
+def given(config: Any) -> Mapping[str, Any] | None:
+    """The configuration that the caller passes, as a mapping."""
+    text = config
+    if is_path(config) and not str(config).lstrip().startswith(("{", "[")):
+        with reading(CALL, config, "a model's JSON") as path:
+            text = path.read_text()
+    if isinstance(text, str):
         try:
-            config = json.loads(config)
+            config = json.loads(text)
         except ValueError as error:
             raise ValueError(
-                f"{CALL}: config must be a model's JSON; got {config[:40]!r}: {error}."
+                f"{CALL}: config must be a model's JSON; got {text[:40]!r}: {error}."
             ) from error
     if config is None or (isinstance(config, Mapping) and "config" in config):
         return config
     raise ValueError(
         f"{CALL}: config must be a model's JSON, as model.to_json() gives it, with "
-        f"class_name and config; got {type(config).__name__}."
+        f"class_name and config, or the path of it; got {type(config).__name__}."
     )
 
 
+def _refuse_part(path: Path) -> None:
+    """Refuses one of the files into which Keras or others cut large weights."""
+    match = re.fullmatch(r"(.+)_\d{5}\.weights\.h5", path.name)
+    index = path.with_name(f"{match[1]}.weights.json") if match else path
+    others = index.is_file() and index.suffix == ".json"
+    if others or len(parts(CALL, path).files) > 1:
+        raise Refused(
+            f"{CALL}: {path} must hold all weights of a model; it is of several files"
+            f"{f', which {index.name} lists' if others else ''}. Load the model with "
+            "Keras, and save its weights without max_shard_size."
+        )
+
+
 @contextmanager
-def _opened(path: Path, given: Mapping[str, Any] | None) -> Iterator[Source]:
+def opened(path: Path, given: Mapping[str, Any] | None) -> Iterator[Source]:
+    """A file of weights or of a model, and the configuration that is of it."""
+    _refuse_part(path)
     archived = zipfile.is_zipfile(path)
     model, version, data = None, None, b""
     if archived:
@@ -174,20 +216,50 @@ def _opened(path: Path, given: Mapping[str, Any] | None) -> Iterator[Source]:
         if given is not None:
             model = given
             version = given.get("keras_version", "3" if "module" in given else version)
-        yield Source(file, weights, model, version)
+        yield Source(file, weights, model, version, given is not None)
 
 
-def _entries(source: Source, reasons: list[str]) -> list[Entry]:
-    if source.model is not None:
-        try:
-            return list(entries(source.model, reasons))
-        except (AttributeError, IndexError, KeyError, TypeError) as error:
-            raise source.file.refused(
-                f"has a configuration of no model: {type(error).__name__} {error}"
-            ) from error
-    if source.weights is not None:
-        return list(guessed_keras2(source.file, source.weights, source.version))
-    return list(guessed_keras3(source.file, source.file.root))
+def found_in(source: Source) -> list[Entry]:
+    """The LSTMs of a file, and what looks like one."""
+    file = source.file
+    if source.weights is not None and source.model is None:
+        return list(guessed_keras2(file, source.weights, source.version))
+    if source.model is None:
+        return list(guessed_keras3(file, file.root))
+    try:
+        listed = sublayers(source.model) is not None
+        found = list(entries(source.model)) if listed else []
+        if not listed:
+            _refuse_unlisted(source)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise file.refused(
+            f"has a configuration of no model: {type(error).__name__} {error}"
+        ) from error
+    if source.weights is None:
+        known = [entry.place for entry in found]
+        for entry in guessed_keras3(file, file.root):
+            place = tuple("layers" if p == OLDER else p for p in entry.place)
+            within = any(place[: len(path)] == path for path in known)
+            # Of layers that are listed, what is unclear is none.
+            if not within and (entry.parts or not listed):
+                found.append(entry)
+    return found
+
+
+def _refuse_unlisted(source: Source) -> None:
+    """Refuses a subclassed model, unless its arrays say all there is to say."""
+    model: Any = source.model
+    inner = like(model["config"])
+    config = {} if inner is None else inner["config"]
+    usual = {**DEFAULTS, "go_backwards": False, "use_bias": config.get("use_bias")}
+    other = [name for name in usual if config.get(name, usual[name]) != usual[name]]
+    if source.given or source.weights is not None or other:
+        what = f" and has {', '.join(other)} of its own" if other else ""
+        raise NotImplementedError(
+            f"{CALL}: {source.file.path} has what lstm_jax cannot express: "
+            f"{model['class_name']}, a configuration that does not list its layers"
+            f"{what}."
+        )
 
 
 def _networks(
@@ -195,6 +267,11 @@ def _networks(
 ) -> Iterator[tuple[str, Any]]:
     """The network of a layer by its name; two, where nothing merges the directions."""
     name, file = "/".join(entry.names), source.file
+    if entry.unclear:
+        raise Refused(entry.unclear)
+    if entry.reason:
+        reasons.append(entry.reason)
+        return
     if source.weights is None:
         arrays = keras3_arrays(file, entry)
     else:
@@ -206,12 +283,9 @@ def _networks(
     turned = [part.backwards for part in entry.parts]
     if len(networks) == 2 and turned[0] == turned[1]:
         raise file.refused(f"has two directions in {name} that are the same")
-    names = [name]
-    if len(networks) == 2 and entry.merge is None:
-        names = [f"{name}/{side}" for side in SIDES]
-    elif len(networks) == 2:
+    if len(networks) == 2 and entry.merge is not None:
         networks = [Bidirectional(networks[0], networks[1], entry.merge)]
-    for name, network, backwards in zip(names, networks, turned, strict=False):
+    for name, network, backwards in zip(entry.labels, networks, turned, strict=False):
         yield name, reverse(network) if backwards else network
 
 

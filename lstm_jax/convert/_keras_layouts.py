@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lstm_jax.convert._files import Refused
 from lstm_jax.convert._hdf5 import Hdf5
-from lstm_jax.convert._keras_config import DEFAULTS, Entry, Recurrent
+from lstm_jax.convert._keras_config import DEFAULTS, SIDES, Entry, Recurrent
 
 WEIGHTS = ("kernel", "recurrent_kernel", "bias")
 WEIGHT = re.compile(rf"(?:(.*)/)?({'|'.join(WEIGHTS)})(?:_\d+)?(?::0)?")
-SIDES = ("forward_layer", "backward_layer")
+OLDER = "_layer_checkpoint_dependencies"  # what Keras 2.13 called layers
+WAYS = ("forward", "backward")
 NEED_CONFIG = "the model's JSON tells them apart: pass it as config"
 
 
@@ -127,7 +129,7 @@ def keras3_arrays(file: Hdf5, entry: Entry) -> list[list[Arrays]]:
 
 def _variables(file: Hdf5, place: tuple[str, ...]) -> Arrays:
     """The arrays of one cell; Keras 2.13 had another word and, on Windows, one name."""
-    older = ["_layer_checkpoint_dependencies" if p == "layers" else p for p in place]
+    older = [OLDER if p == "layers" else p for p in place]
     for names in (place, older, ["\\".join(place)], ["\\".join(older)]):
         group = file.find(file.root, *names, "vars")
         if group is not None and len(group) in (2, 3):
@@ -136,31 +138,39 @@ def _variables(file: Hdf5, place: tuple[str, ...]) -> Arrays:
 
 
 def guessed_keras2(file: Hdf5, weights: Any, version: str | None) -> Iterator[Entry]:
-    """The LSTMs of a file that has no configuration: Keras' defaults, or refused."""
+    """The LSTMs of a file that has no configuration: Keras' defaults, or unclear."""
     for name in file.texts(weights, "layer_names") or ():
-        group = file.find(weights, *name.split("/"))
-        if group is None:
-            raise file.refused(f"must have the weights of {name}; it has none")
-        found = _runs(file, group)
-        if not found:
-            continue
-        parts = [_guessed_part(file, group, run, name, version) for run in found]
-        weighed = sum(len(run.names) for run in found)
-        whole = weighed == len(file.texts(group, "weight_names") or ())
-        if whole and len(found) == 1:
-            yield Entry((name,), (), parts)
-        elif (
-            whole
-            and len(found) == 2
-            and _starts(found[0], "forward_")
-            and _starts(found[1], "backward_")
-        ):
-            yield Entry((name,), (), _two_ways(parts))
+        try:
+            parts = _guessed_layer(file, weights, name, version)
+        except Refused as error:
+            yield Entry((name,), (), [], unclear=str(error))
         else:
-            raise file.refused(
-                f"has {len(found)} LSTMs in {name} of which it does not say what they "
-                f"are; {NEED_CONFIG}"
-            )
+            if parts:
+                yield Entry((name,), (), parts, guessed=True)
+
+
+def _guessed_layer(
+    file: Hdf5, weights: Any, name: str, version: str | None
+) -> list[Recurrent]:
+    """The directions of an LSTM, by its weights alone; none of another layer."""
+    group = file.find(weights, *name.split("/"))
+    if group is None:
+        raise file.refused(f"must have the weights of {name}; it has none")
+    found = _runs(file, group)
+    if not found:
+        return []
+    parts = [_guessed_part(file, group, run, name, version) for run in found]
+    weighed = sum(len(run.names) for run in found)
+    if weighed == len(file.texts(group, "weight_names") or ()):
+        if len(found) == 1:
+            return parts
+        ways = [_starts(run, f"{side}_") for run in found for side in WAYS]
+        if ways == [True, False, False, True]:
+            return _two_ways(parts)
+    raise file.refused(
+        f"has {len(found)} LSTMs in {name} of which it does not say what they are; "
+        f"{NEED_CONFIG}"
+    )
 
 
 def _guessed_part(
@@ -188,7 +198,7 @@ def _two_ways(parts: list[Recurrent]) -> list[Recurrent]:
 def guessed_keras3(
     file: Hdf5, group: Any, place: tuple[str, ...] = ()
 ) -> Iterator[Entry]:
-    """The LSTMs of a file that has no configuration: Keras' defaults, or refused."""
+    """The LSTMs of a file that has no configuration: Keras' defaults, or unclear."""
     for name, child in file.children(group):
         here = (*place, name)
         if here == ("optimizer",):
@@ -197,19 +207,21 @@ def guessed_keras3(
         sides = [_guessed_cells(file, file.find(child, side)) for side in SIDES]
         alone = _guessed_cells(file, child)
         if sides[0] and sides[1] and not alone:
-            yield Entry(names, here, _two_ways([sides[0], sides[1]]))
+            parts = _two_ways([sides[0], sides[1]])
+            yield Entry(names, here, parts, guessed=True)
         elif alone and not any(sides):
-            yield Entry(names, here, [alone])
+            yield Entry(names, here, [alone], guessed=True)
         elif (
             alone
             or any(sides)
             or (re.fullmatch(r"lstm(_\d+)?", name) and file.find(child, "cell"))
             or _are_lstm(_shapes(file, child))
         ):
-            raise file.refused(
+            error = file.refused(
                 f"has the weights of an LSTM in {'/'.join(here)} of which it does not "
                 f"say what they are; {NEED_CONFIG}"
             )
+            yield Entry(names, here, [], unclear=str(error))
         else:
             yield from guessed_keras3(file, child, here)
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lstm_jax._text import quoted
+
 
 class Unknown(Exception):
     """A value that is not constant, or cannot be folded; the reason is its text."""
@@ -72,9 +74,7 @@ def evaluating(what: str) -> Iterator[None]:
         with np.errstate(all="ignore"):
             yield
     except Exception as error:  # an evaluator raises whatever it likes
-        raise Unknown(
-            f"{what} cannot be folded ({type(error).__name__}: {str(error)[:200]})"
-        ) from error
+        raise Unknown(f"{what} cannot be folded ({quoted(error)})") from error
 
 
 def evaluated(

@@ -1,51 +1,24 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """ONNX, in: the nodes of a model wherever they stand, and what is constant in it."""
 
-import dataclasses
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from lstm_jax.convert._files import UNPACKED_BYTES
+from lstm_jax._text import one_line, quoted
+from lstm_jax.convert._files import UNPACKED_BYTES, on_disk
+from lstm_jax.convert._onnx_external import EXTERNAL, ExternalData
 from lstm_jax.convert._onnx_fold import FOLDED, Unknown, evaluated, evaluating
+from lstm_jax.convert._onnx_scope import Scope, Shape, domain, opsets, shapes
 
 # A model beyond these was made to keep its reader busy: nodes of functions, counted at
 # every call; functions and graphs in one another; operators one after the other; bytes
 # made, for each byte of the model.
 CALLED, DEEP, FOLDS_DEEP, RATIO = 30_000, 64, 100, 64
-
-
-@dataclasses.dataclass
-class Scope:
-    """The names that nodes of one graph, or of one call of a function, can see.
-
-    Attributes:
-        tensors: initializers.
-        producers: nodes by their outputs.
-        inputs: what is fed from outside.
-        opsets: version by domain.
-        outer: the graph around, whose names are seen too.
-        bound: of a called function, its inputs: the caller's scope and name.
-        attributes: of a called function, what its nodes may refer to.
-        known: values computed so far; None while one is being computed.
-    """
-
-    tensors: dict[str, Any]
-    producers: dict[str, Any]
-    inputs: frozenset[str]
-    opsets: dict[str, int]
-    outer: "Scope | None" = None
-    bound: dict[str, tuple["Scope", str]] = dataclasses.field(default_factory=dict)
-    attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
-    known: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-def domain(name: str) -> str:
-    """ONNX's own domain has two spellings."""
-    return "" if name == "ai.onnx" else name
 
 
 def title(node: Any) -> str:
@@ -56,9 +29,10 @@ def title(node: Any) -> str:
 class Model:
     """A model that was read: its nodes, and the values that do not depend on inputs."""
 
-    def __init__(self, call: str, proto: Any) -> None:
-        """Of an onnx.ModelProto."""
-        self.call, self.proto = call, proto
+    def __init__(self, call: str, proto: Any, path: Path | None = None) -> None:
+        """Of an onnx.ModelProto, which was read from a file or not."""
+        self.call, self.proto, self.path = call, proto, path
+        self.beside: set[Path] = set()
         self.functions = {
             (domain(f.domain), f.name, f.overload): f for f in proto.functions
         }
@@ -71,9 +45,9 @@ class Model:
 
     def nodes(self) -> Iterator[tuple[Scope, Any, tuple[str, ...]]]:
         """Each node with its scope and the names of the nodes that it stands in."""
-        opsets = _opsets(self.proto)
+        own = opsets(self.proto)
         yield from self._nodes(
-            self._graph(self.proto.graph, opsets, None), self.proto.graph.node, ()
+            self._graph(self.proto.graph, own, None), self.proto.graph.node, ()
         )
 
     def _nodes(
@@ -120,7 +94,9 @@ class Model:
         """The model's own function that a node calls, or None."""
         return self.functions.get((domain(node.domain), node.op_type, node.overload))
 
-    def _graph(self, graph: Any, opsets: dict[str, int], outer: Scope | None) -> Scope:
+    def _graph(
+        self, graph: Any, versions: dict[str, int], outer: Scope | None
+    ) -> Scope:
         named = [(t.name, t) for t in graph.initializer]
         named += [(t.values.name, t) for t in graph.sparse_initializer]
         tensors = dict(named)
@@ -130,7 +106,8 @@ class Model:
             tensors,
             self._producers(graph.node, tensors),
             frozenset(i.name for i in graph.input),
-            opsets,
+            versions,
+            shapes([*graph.input, *graph.value_info, *graph.output]),
             outer,
             attributes=outer.attributes if outer else {},
         )
@@ -143,7 +120,8 @@ class Model:
             {},
             self._producers(function.node, {}),
             frozenset(),
-            _opsets(function),
+            opsets(function),
+            shapes(getattr(function, "value_info", ())),
             bound={
                 own: (scope, name)
                 for own, name in zip(function.input, names, strict=False)
@@ -230,8 +208,13 @@ class Model:
         named = [n for n in node.input if n]
         arrays = {n: self.constant(scope, n, depth + 1) for n in named}
         for attribute in attributes.values():
-            if attribute.HasField("t"):
-                self.tensor(attribute.t)  # onnx would open other files for it
+            if attribute.HasField("t"):  # onnx would open other files for it
+                if _external(attribute.t):
+                    raise Unknown(
+                        f"{attribute.t.name!r} lies in another file (external data), "
+                        f"which is not followed for {what}"
+                    )
+                self.tensor(attribute.t)
         with evaluating(what):
             size = FOLDED[node.op_type]([arrays[n] for n in named], attributes)
         self.spend(what, 8 * size)
@@ -311,12 +294,15 @@ class Model:
         if isinstance(proto, onnx.SparseTensorProto):
             return self._sparse(proto)
         name = repr(proto.name or "a constant")
-        if proto.data_location == onnx.TensorProto.EXTERNAL or proto.external_data:
-            raise Unknown(
-                f"{name} lies in another file (external data): load it with "
-                "onnx.load, which checks where the data lie, and pass the model"
-            )
-        self.spend(name, proto.ByteSize())
+        if _external(proto):
+            if self.path is None:
+                raise Unknown(
+                    f"{name} lies in another file (external data): load it with "
+                    "onnx.load, which checks where the data lie, and pass the model"
+                )
+            proto = self._beside(name, proto)
+        else:
+            self.spend(name, proto.ByteSize())
         try:
             if min(proto.dims, default=0) < 0:  # NumPy would choose one that fits
                 raise ValueError("negative dims")
@@ -330,8 +316,40 @@ class Model:
         except Exception as error:
             raise ValueError(
                 f"{self.call}: {name} of dims {list(proto.dims)} cannot be read: "
-                f"{type(error).__name__}: {str(error)[:200]}"
+                f"{quoted(error)}"
             ) from error
+
+    def _beside(self, name: str, proto: Any) -> Any:
+        """The tensor of which the bytes lie in a file beside the model."""
+        there = ExternalData(self.call, self.path, name, proto)
+        if there.file not in self.beside:  # its bytes are bytes of the model
+            self.beside.add(there.file)
+            self.limit += RATIO * on_disk(there.file)
+        self.spend(name, there.length)
+        return there.read()
+
+    def shape(self, scope: Scope, name: str, fold: bool) -> Shape | None:
+        """The shape of a value, where the model says it, or has it as a constant.
+
+        Args:
+            scope: that the name is seen in.
+            name: of the value.
+            fold: whether it is computed where it has to be.
+        """
+        tensor = scope.tensors.get(name)
+        if tensor is not None:
+            return tuple(tensor.dims)
+        if scope.shapes.get(name):  # an empty one is said of what is not known, too
+            return scope.shapes[name]
+        if name in scope.bound:
+            outer, outside = scope.bound[name]
+            return self.shape(outer, outside, fold) if outside else None
+        if name in scope.producers:
+            try:
+                return self.constant(scope, name).shape if fold else None
+            except Unknown:
+                return None
+        return None if scope.outer is None else self.shape(scope.outer, name, fold)
 
     def _sparse(self, proto: Any) -> np.ndarray:
         name, dims = proto.values.name or "a constant", list(proto.dims)
@@ -347,9 +365,11 @@ class Model:
             return dense.reshape(dims)
         except (ValueError, IndexError, TypeError) as error:
             raise ValueError(
-                f"{self.call}: {name!r}, sparse, of dims {dims} cannot be read: {error}"
+                f"{self.call}: {name!r}, sparse, of dims {dims} cannot be read: "
+                f"{one_line(str(error))}"
             ) from error
 
 
-def _opsets(proto: Any) -> dict[str, int]:
-    return {domain(o.domain): o.version for o in proto.opset_import}
+def _external(proto: Any) -> bool:
+    """Whether a tensor, or a part of a sparse one, lies in another file."""
+    return bool(proto.external_data) or proto.data_location == EXTERNAL

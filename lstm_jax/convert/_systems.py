@@ -186,10 +186,32 @@ def refuse(call: str, system: str, params: Params, more: Iterable[str] = ()) -> 
     raise_reasons(call, f"{target.title} cannot express", [*reasons, *more])
 
 
-def raise_reasons(call: str, what: str, reasons: list[str]) -> None:
-    """Raises NotImplementedError if there are reasons."""
+def raise_reasons(call: str, what: str, reasons: list[str], fix: str = "") -> None:
+    """Raises NotImplementedError if there are reasons; `fix` is a further sentence."""
     if reasons:
-        raise NotImplementedError(f"{call}: {what}: {'; '.join(reasons)}.")
+        raise NotImplementedError(f"{call}: {what}: {'; '.join(reasons)}.{fix}")
+
+
+def chosen(call: str, names: Any, known: Iterable[str]) -> list[str]:
+    """The names that are asked for, each known, or all for None."""
+    known = list(known)
+    if names is None:
+        return known
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"{call}: names must be a list of names; got {names!r}.")
+    names = list(names)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(
+            f"{call}: names must be of {', '.join(map(repr, known))}; got "
+            f"{', '.join(map(repr, unknown))}."
+        )
+    return names
+
+
+def only(names: Iterable[str]) -> str:
+    """How to read these although others cannot be read; "" if there are none."""
+    listed = ", ".join(map(repr, names))
+    return f" names=[{listed}] (--name) reads the others alone." if listed else ""
 
 
 def table() -> str:

@@ -2,9 +2,7 @@
 """torch: nn.LSTM and nn.LSTMCell, by the names of their state dict."""
 
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,24 +10,28 @@ import numpy as np
 from lstm_jax._params import Bidirectional, Params, Stack, layers
 from lstm_jax.cells.lstm_params import LSTMParams
 from lstm_jax.convert._arrays import bias, finished, named, on_host
-from lstm_jax.convert._files import Refused, allowed, check_zip, is_path, reading
 from lstm_jax.convert._systems import directions, members, mixed, refuse
-
-WEIGHT = re.compile(r"(weight|bias)_(ih|hh|hr)(_l\d+(_reverse)?)?")
-ENTRIES = 100_000  # of nested mappings in a file; one can hold another many times
+from lstm_jax.convert._torch_files import tensors
+from lstm_jax.convert._torch_transforms import WEIGHT
 
 
 def from_torch(source: Any, prefix: str = "", *, torchscript: bool = False) -> Params:
     """Reads an nn.LSTM or nn.LSTMCell; torch is needed for its own objects alone.
 
+    Of weights that weight_norm, spectral_norm (as in evaluation) or pruning compute,
+    those that the network computes with are read, of a live module any.
+
     The two biases become their sum, rounded once. Whether the module had batch_first
     or dropout is no matter of its weights: say that to `apply`.
 
     Args:
-        source: a module, a state dict, a mapping of NumPy arrays, or the path of a
-            `.safetensors`, `.npz`, `.pt` or `.pth` file of one; pickled files are
-            read by torch with weights_only=True.
-        prefix: where the LSTM stands in it, as "encoder.lstm".
+        source: a module, a state dict, a program of torch.export, a mapping of NumPy
+            arrays, lists and mappings of these, or the path of a file of one, told by
+            its content: safetensors, `.npz`, or what torch.save wrote, read with
+            weights_only=True. Of weights cut over several files, the index
+            (`.index.json`) or any part: all are read, where they stand beside it.
+        prefix: where the LSTM stands in it, as "encoder.lstm"; of a list by the number,
+            "models.0". Nothing else is read of a safetensors or `.npz` file.
         torchscript: whether a path is of a TorchScript archive. Loading one may run
             what it contains, so it has to be asked for.
 
@@ -40,7 +42,8 @@ def from_torch(source: Any, prefix: str = "", *, torchscript: bool = False) -> P
     Raises:
         ValueError: names or shapes are not of an LSTM; a file cannot be read.
         TypeError: a dtype is not floating, or JAX would round it.
-        NotImplementedError: a plain pickle.
+        NotImplementedError: a plain pickle; a quantised LSTM; a weight computed in
+            another way.
 
     Example:
         >>> import lstm_jax, numpy as np
@@ -56,6 +59,7 @@ def from_torch(source: Any, prefix: str = "", *, torchscript: bool = False) -> P
     """
     call = "from_torch"
     found = group(call, tensors(call, source, torchscript), prefix)
+    names = list(found)
     if "weight_hh" in found:
         params: Params = _layer(call, found, prefix, "")
     else:
@@ -72,6 +76,7 @@ def from_torch(source: Any, prefix: str = "", *, torchscript: bool = False) -> P
             f"{call}: {', '.join(sorted(found))} must be weights of one LSTM; they are "
             "not among those of the layers before."
         )
+    _alike(call, names)
     return finished(call, params)
 
 
@@ -125,85 +130,6 @@ def torch_arrays(call: str, params: Params) -> dict[str, np.ndarray]:
     return arrays
 
 
-def tensors(call: str, source: Any, torchscript: bool = False) -> dict[str, Any]:
-    """The names and arrays of whatever holds weights by torch's names."""
-    if hasattr(source, "state_dict"):
-        return _flat(source.state_dict())
-    if isinstance(source, Mapping):
-        return _flat(source)
-    if not is_path(source):
-        raise TypeError(
-            f"{call}: source must be a module, a mapping or a path; got "
-            f"{type(source).__name__}."
-        )
-    if torchscript:
-        with reading(call, source, "a TorchScript archive") as path:
-            import torch
-
-            check_zip(call, path)
-            return _flat(torch.jit.load(str(path), map_location="cpu").state_dict())
-    match Path(source).suffix:
-        case ".safetensors":
-            with reading(call, source, "a safetensors file") as path:
-                from safetensors.numpy import load_file
-
-                return load_file(path)
-        case ".npz":
-            with reading(call, source, "NumPy arrays") as path:
-                check_zip(call, path)
-                with np.load(path, allow_pickle=False) as archive:
-                    return dict(archive)
-        case ".pt" | ".pth":
-            with reading(call, source, "weights saved by torch") as path:
-                import torch
-
-                if zipfile.is_zipfile(path):
-                    check_zip(call, path)
-                    refuse_torchscript(call, path)
-                loaded = torch.load(path, map_location="cpu", weights_only=True)
-                arrays = _flat(loaded)
-                # A view can repeat a number of its storage without end.
-                size = sum(a.numel() * a.element_size() for a in arrays.values())
-                if size > allowed(path.stat().st_size):
-                    raise Refused(
-                        f"{call}: {path} has {path.stat().st_size} bytes and makes "
-                        f"{size} of them, as no weights do."
-                    )
-                return arrays
-    raise NotImplementedError(
-        f"{call}: {source} must be a .safetensors, .npz, .pt or .pth file; others, as "
-        "plain pickles, may run what they contain when they are read."
-    )
-
-
-def refuse_torchscript(call: str, path: Path) -> None:
-    """Refuses an archive that holds code; torch.load would say so less clearly."""
-    with zipfile.ZipFile(path) as archive:
-        names = [name.partition("/")[2] for name in archive.namelist()]
-    if any(name == "constants.pkl" or name.startswith("code/") for name in names):
-        raise Refused(
-            f"{call}: {path} is a TorchScript archive, which may run what it contains "
-            "when it is loaded; pass torchscript=True (--torchscript) if you trust it."
-        )
-
-
-def _flat(tree: Any) -> dict[str, Any]:
-    """The arrays of nested mappings by dotted names; what is no array is left out."""
-    found: dict[str, Any] = {}
-    waiting, seen = [("", tree)], 0
-    while waiting:
-        path, mapping = waiting.pop()
-        for name, value in mapping.items():
-            where = f"{path}{name}"
-            if (seen := seen + 1) > ENTRIES:
-                raise ValueError(f"source must have at most {ENTRIES} entries.")
-            if isinstance(value, Mapping):
-                waiting.append((f"{where}.", value))
-            elif hasattr(value, "shape"):
-                found[where] = value
-    return found
-
-
 def prefixes(names: Iterable[str]) -> list[str]:
     """Where LSTMs, or what has weights named like theirs, stand among names."""
     matches = (re.fullmatch(r"(?:(.*)\.)?weight_hh(_l0)?", name) for name in names)
@@ -213,11 +139,7 @@ def prefixes(names: Iterable[str]) -> list[str]:
 def group(call: str, arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The weights under a prefix by their last names; other modules' are left out."""
     dotted = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
-    under = {
-        name.removeprefix(dotted): a
-        for name, a in arrays.items()
-        if name.startswith(dotted)
-    }
+    under = {n.removeprefix(dotted): n for n in arrays if n.startswith(dotted)}
     if not any(name in under for name in ("weight_hh", "weight_hh_l0")):
         others = ", ".join(repr(p) for p in prefixes(arrays)) or "none"
         raise ValueError(
@@ -229,7 +151,30 @@ def group(call: str, arrays: Mapping[str, Any], prefix: str) -> dict[str, Any]:
             f"{call}: what stands with an LSTM, under the prefix {prefix!r}, must be "
             f"its weights; got {', '.join(strangers)} too."
         )
-    return under
+    return {name: arrays[full] for name, full in under.items()}
+
+
+def _alike(call: str, found: Iterable[str]) -> None:
+    """Refuses layers or directions that lack what others have; torch makes no such."""
+    kinds: dict[str, set[str]] = {}
+    for name in found:
+        kind, _, suffix = name.partition("_l")
+        kinds.setdefault(suffix, set()).add(kind)
+    layers = {suffix.removesuffix("_reverse") for suffix in kinds}
+    both = any(suffix.endswith("_reverse") for suffix in kinds)
+    ends = ("", "_reverse") if both else ("",)
+    wanted = set[str]().union(*kinds.values())
+    lacking = [
+        f"{kind}_l{layer}{end}" if layer else kind
+        for layer in sorted(layers)
+        for end in ends
+        for kind in sorted(wanted - kinds.get(f"{layer}{end}", set()))
+    ]
+    if lacking:
+        raise ValueError(
+            f"{call}: {', '.join(lacking)} must be there, since other layers or "
+            "directions of the LSTM have such weights; is it a part of a model?"
+        )
 
 
 def _layer(call: str, found: dict[str, Any], where: str, suffix: str) -> LSTMParams:

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lstm_jax._config import check_config, config
+from lstm_jax._text import quoted
 from lstm_jax.training import _leaves
 from lstm_jax.training._steps import TrainState
 
@@ -88,7 +89,13 @@ class Checkpoints:
         """Checks `keep`; Orbax wants an absolute path, and JSON strings as keys."""
         if self.keep < 2:
             raise ValueError(f"Checkpoints: keep must be at least 2; got {self.keep}.")
-        object.__setattr__(self, "folder", Path(self.folder).absolute())
+        folder = Path(self.folder).absolute()
+        if folder.is_file():
+            raise NotADirectoryError(
+                f"Checkpoints: folder must be a folder; {folder} is a file. Pass a "
+                "path of its own."
+            )
+        object.__setattr__(self, "folder", folder)
         plain = json.loads(json.dumps(self.config, allow_nan=False))
         object.__setattr__(self, "config", plain)
 
@@ -228,8 +235,7 @@ class Checkpoints:
         except Exception as error:  # Orbax and TensorStore raise many kinds
             if isinstance(error, OSError) and error.errno in IN_NEED:
                 raise
-            first = str(error).strip().partition("\n")[0]
-            raise NotWhole(f"{name}: {type(error).__name__}: {first}") from error
+            raise NotWhole(f"{name}: {quoted(error)}") from error
 
     def _compare(self, about: Any, like: TrainState, wanted: dict[str, Any]) -> None:
         """A whole checkpoint of something else is an error, never passed over."""

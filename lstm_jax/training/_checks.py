@@ -96,12 +96,13 @@ def buckets(lengths: Any, batch_size: Any, max_traces: Any, max_padding: Any) ->
     if (low := int(np.min(lengths))) < 0:
         raise ValueError(f"{call}: lengths must be at least 0; got {low}.")
     for name, value in {"batch_size": batch_size, "max_traces": max_traces}.items():
-        _whole(call, name, value, 1)
+        whole(call, name, value, 1)
     if not 0.0 <= max_padding <= 1.0:
         raise ValueError(f"{call}: max_padding must lie in [0, 1]; got {max_padding}.")
 
 
-def _whole(call: str, name: str, value: Any, least: int) -> None:
+def whole(call: str, name: str, value: Any, least: int) -> None:
+    """Checks a whole number against the least that it may be."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not ok or value < least:
         raise ValueError(
@@ -113,7 +114,7 @@ def position(seed: Any, epoch: Any, start: Any, batches: int) -> None:
     """Checks where in which order batches begin."""
     given = {"epoch": epoch, "start": start} | ({} if seed is None else {"seed": seed})
     for name, value in given.items():
-        _whole("batches", name, value, 0)
+        whole("batches", name, value, 0)
     if start > batches:
         raise ValueError(
             f"batches: start must be at most {batches}, the batches of an epoch; got "

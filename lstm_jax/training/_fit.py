@@ -2,13 +2,14 @@
 """A run: stretches of steps, each a scan, with what must be saved between them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 
 from lstm_jax.training._checkpoints import Checkpoints
+from lstm_jax.training._checks import whole
 from lstm_jax.training._leaves import paths
 from lstm_jax.training._log import Log
 from lstm_jax.training._mean import Mean
@@ -76,6 +77,7 @@ def fit(
         The state after the last step.
 
     Raises:
+        TypeError: an argument is of another kind, as an iterator for batches.
         Diverged: a loss, gradient or parameter is not finite, or the loss exceeds
             `max_loss`; nothing of that stretch is saved.
         ValueError: the checkpoints are of another run, of a later step, or none is
@@ -94,6 +96,9 @@ def fit(
         >>> int(training.fit(step, state, batch, steps=10, every=4).step)
         10
     """
+    _check(step, state, batches, checkpoints, log)
+    whole("fit", "steps", steps, 0)
+    whole("fit", "every", every, 1)
     last = None
     if checkpoints is not None:
         restored = checkpoints.restore(state)
@@ -111,7 +116,8 @@ def fit(
         while at < steps:
             end = min(at - at % every + every, steps)
             start = time.perf_counter()
-            state, outcomes = advance(state, [batches(s) for s in range(at, end)])
+            stretch = [_batch(batches, s) for s in range(at, end)]
+            state, outcomes = advance(state, stretch)
             outcomes = jax.device_get(outcomes)
             seconds = time.perf_counter() - start
             line = summary(outcomes) | {"steps_per_second": (end - at) / seconds}
@@ -131,6 +137,59 @@ def fit(
         if log is not None:
             log.close()
     return state
+
+
+def _check(step: Any, state: Any, batches: Any, checkpoints: Any, log: Any) -> None:
+    """Checks the kinds of the arguments."""
+    fixes = {
+        "step": (callable(step), step, "what training.train_step gives", ""),
+        "state": (
+            isinstance(state, TrainState),
+            state,
+            "a TrainState",
+            " training.create(params, optimiser) makes one.",
+        ),
+        "batches": (
+            callable(batches),
+            batches,
+            "a function of the step's number that gives its batch",
+            " training.cycle(arrays) makes one; of a list, lambda step: batches[step].",
+        ),
+        "checkpoints": (
+            isinstance(checkpoints, Checkpoints | None),
+            checkpoints,
+            "Checkpoints or None",
+            " Pass training.Checkpoints(folder).",
+        ),
+        "log": (
+            isinstance(log, Log | None),
+            log,
+            "a Log or None",
+            " Pass training.Log(...).",
+        ),
+    }
+    for name, (good, value, wanted, fix) in fixes.items():
+        if not good:
+            kind = type(value).__name__
+            raise TypeError(f"fit: {name} must be {wanted}; got {kind}.{fix}")
+
+
+def _batch(batches: Callable[[int], Any], step: int) -> Any:
+    batch = batches(step)
+    if isinstance(batch, Iterator):  # which JAX warns of as a leaf
+        kinds = {type(batch).__name__}
+    else:
+        kinds = {type(a).__name__ for a in jax.tree.leaves(batch) if not _array(a)}
+    if kinds or not jax.tree.leaves(batch):
+        raise TypeError(
+            f"fit: batches({step}) must be a tree of arrays; got "
+            f"{', '.join(sorted(kinds)) or 'one without any'}."
+        )
+    return batch
+
+
+def _array(leaf: Any) -> bool:
+    return hasattr(leaf, "shape") or isinstance(leaf, int | float)
 
 
 class _Advance:
