@@ -13,11 +13,12 @@ def result_dtype(*trees: Any) -> jnp.dtype:
 
     JAX's default where there are none.
     """
-    floating = [
-        a
-        for a in jax.tree.leaves(trees)
-        if isinstance(a, float) or jnp.issubdtype(getattr(a, "dtype", a), jnp.floating)
-    ]
+
+    def is_floating(a: Any) -> bool:
+        kind: Any = getattr(a, "dtype", a)
+        return isinstance(a, float) or jnp.issubdtype(kind, jnp.floating)
+
+    floating = [a for a in jax.tree.leaves(trees) if is_floating(a)]
     with jax.numpy_dtype_promotion("standard"):
         return jnp.result_type(*floating) if floating else jnp.result_type(float)
 

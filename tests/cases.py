@@ -77,6 +77,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Options whose programs differ in shape: the standard cell's closed form, a projection,
+# either norm with all else, absent gates, coupled ones. The others change a function.
+SHAPES = (
+    "plain",
+    "projection",
+    "everything",
+    "gate_norm_everything",
+    "no_input_no_output_gate",
+    "coupled_activations_b",
+)
+
 Make = Callable[[Any, int, dict[str, Any]], Any]  # (key, inputs, options) -> params
 
 
@@ -135,6 +146,9 @@ IMPLEMENTATIONS: dict[str, Any] = {
     "window_in_checkpoint": Scan(checkpoint=4, window=3, unroll=2),
     "loop": Loop(),
 }
+
+# Those that differ: a scan, chunks in segments, segments alone, JAX's own derivative.
+WAYS = ("default", "window_in_checkpoint", "sqrt", "loop")
 
 BATCHES: dict[str, tuple[int, ...]] = {"none": (), "three": (3,), "two_axes": (2, 2)}
 STATES = ("zeros", "given", "learned")
@@ -245,15 +259,21 @@ CASES = [
     for row in pairwise(
         [
             list(STRUCTURES),
-            list(OPTIONS),
+            list(SHAPES),
             list(EXTRAS),
-            list(IMPLEMENTATIONS),
+            list(WAYS),
             list(BATCHES),
             list(STATES),
         ]
     )
 ]
-assert len(CASES) >= len(STRUCTURES) * len(OPTIONS)
+CASES += [
+    Case("cell", option, "all", "default", "three", "given")
+    for option in OPTIONS
+    if option not in SHAPES
+]
+assert len(CASES) >= len(STRUCTURES) * len(SHAPES)
+assert {case.option for case in CASES} == set(OPTIONS)
 
 
 def weighted(tree: Any) -> jax.Array:

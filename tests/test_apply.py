@@ -101,7 +101,7 @@ def test_table(case: Case) -> None:
         check(call, cases.IMPLEMENTATIONS[case.implementation], BOUNDS[dtype])
 
 
-@hypothesis.settings(max_examples=8)
+@hypothesis.settings(max_examples=4)
 @hypothesis.given(
     case=st.builds(
         Case,
@@ -130,10 +130,8 @@ LONG = [
     for structure, option, implementation in (
         ("stack", "plain", "default"),
         ("concat", "peephole", "window_in_checkpoint"),
-        ("reverse", "projection", "sqrt"),
         ("nested", "coupled_activations_b", "unroll"),
         ("cell", "gate_norm", "checkpoint"),
-        ("residual", "clips_activations_d", "window"),
     )
 ]
 

@@ -275,7 +275,7 @@ def test_what_is_assumed_of_bare_weights_is_said(tmp_path: Path, capsys: Any) ->
 
 
 def test_activations_are_named() -> None:
-    options = lstm_jax.CellOptions(lstm_jax.Activation("hard_sigmoid", 0.2, 0.5))
+    options = lstm_jax.CellOptions(lstm_jax.ActivationFn("hard_sigmoid", 0.2, 0.5))
     assert describe(cell(options=options)).endswith(
         ", activations hard_sigmoid(0.2, 0.5), tanh, tanh"
     )

@@ -163,7 +163,7 @@ def test_truncation_cuts_gradients_and_nothing_else(k: int, reverse: bool) -> No
         assert_close(a, np.where(first[:, None], b, 0.0), FLOAT64)
 
 
-@pytest.mark.parametrize("implementation", cases.IMPLEMENTATIONS)
+@pytest.mark.parametrize("implementation", cases.WAYS)
 @pytest.mark.parametrize("batch", [(), (0,), (3,), (2, 3), (0, 2)], ids=str)
 @pytest.mark.parametrize("steps", [0, 1])
 def test_degenerate_sizes(

@@ -26,7 +26,7 @@ from tests import cases, jaxprs
 from tests.cases import Case, full_state, weighted
 from tests.compare import FLOAT32, FLOAT64, assert_close
 
-IMPLEMENTATIONS = sorted(cases.IMPLEMENTATIONS)
+IMPLEMENTATIONS = sorted(cases.WAYS)
 CASE = Case("nested", "everything", "all", "default", "three", "given")
 
 
