@@ -120,7 +120,7 @@ def test_everything_in_float32(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-@pytest.mark.parametrize("option", cases.OPTIONS)
+@pytest.mark.parametrize("option", cases.SHAPES)
 def test_sixteen_bits(option: str, dtype: Any) -> None:
     """c is float32, y has 16 bits, the error is that of the type, gradients finite."""
     case = Case("concat", option, "all", "default", "three", "zeros")
