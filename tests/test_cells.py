@@ -218,6 +218,15 @@ def test_a_reset_gru_in_reverse_has_its_state() -> None:
     assert_close(h, end, 1e-12)
 
 
+def test_converters_write_lstms() -> None:
+    """Of other cells they say so; this library's own file has any of its cells."""
+    params = lstm_jax.init(jax.random.key(0), 3, 5, cell=GRUParams, dtype="float32")
+    systems = [name for name in convert.__all__ if name.startswith("to_")]
+    for name in set(systems) - {"to_safetensors", "to_torch_state"}:
+        with pytest.raises(NotImplementedError, match="a layer of GRUParams"):
+            getattr(convert, name)(params)
+
+
 def test_states_of_torch() -> None:
     """A network that goes on from a state of torch goes on as torch does."""
     torch = pytest.importorskip("torch")

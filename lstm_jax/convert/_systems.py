@@ -178,12 +178,15 @@ def refuse(call: str, system: str, params: Params, more: Iterable[str] = ()) -> 
     """
     check_params(call, params)
     target = SYSTEMS[system]
+    others = {type(c).__name__: 0 for c in layers(params) if type(c) is not LSTMParams}
+    cannot = f"{target.title} cannot express"
+    raise_reasons(call, cannot, [f"a layer of {name}" for name in others])
     where: dict[str, str] = {}
     for feature, path in used(params):
         if feature not in (target.writes or ()):
             where.setdefault(feature, path)
     reasons = [f"{FEATURES[f]} (in {path})" for f, path in where.items()]
-    raise_reasons(call, f"{target.title} cannot express", [*reasons, *more])
+    raise_reasons(call, cannot, [*reasons, *more])
 
 
 def raise_reasons(call: str, what: str, reasons: list[str], fix: str = "") -> None:
