@@ -41,7 +41,7 @@ def drawn(model: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="mine")
-class Own(layers.LSTM):  # type: ignore[name-defined]
+class Own(keras.layers.LSTM):
     """It may compute anything."""
 
 

@@ -373,7 +373,9 @@ def test_containers(net: Any, tmp_path: Path) -> None:
         from_torch({"a": {"b.weight_hh_l0": w}, "a.b": {"weight_hh_l0": w}})
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(ValueError, match=r"^from_torch: source must have at most"):
+    with pytest.raises(
+        ValueError, match=r"^from_torch: source must be nested at most 64"
+    ):
         from_torch(loop)
 
 

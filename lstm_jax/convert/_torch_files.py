@@ -16,7 +16,8 @@ from lstm_jax.convert._formats import FORMATS, format_of
 from lstm_jax.convert._parts import parts
 from lstm_jax.convert._torch_transforms import QUANTISED, Lazy, effective, of_module
 
-ENTRIES = 100_000  # of nested mappings in a file; one can hold another many times
+# Of nested containers: one can hold another many times, or itself.
+ENTRIES, DEEP = 100_000, 64
 
 
 def tensors(call: str, source: Any, torchscript: bool = False) -> Lazy:
@@ -167,9 +168,15 @@ def refuse_torchscript(call: str, path: Path) -> None:
 def _flat(call: str, tree: Any) -> dict[str, Any]:
     """The arrays of nested containers by dotted names; what is no array is left out."""
     found: dict[str, Any] = {}
-    waiting, seen = [("", tree)], 0
+    waiting: list[tuple[str, Any, int]] = [("", tree, 0)]
+    seen = 0
     while waiting:
-        path, value = waiting.pop()
+        path, value, depth = waiting.pop()
+        if depth > DEEP:
+            raise ValueError(
+                f"{call}: source must be nested at most {DEEP} deep; it holds more, or "
+                "itself."
+            )
         if (seen := seen + 1) > ENTRIES:
             raise ValueError(f"{call}: source must have at most {ENTRIES} entries.")
         if hasattr(value, "shape") or QUANTISED.fullmatch(path):
@@ -186,6 +193,6 @@ def _flat(call: str, tree: Any) -> dict[str, Any]:
             value = {str(k): item for k, item in enumerate(value)}
         if isinstance(value, Mapping):
             within = f"{path}." if path else ""
-            inner = [(f"{within}{name}", item) for name, item in value.items()]
+            inner = [(f"{within}{n}", item, depth + 1) for n, item in value.items()]
             waiting += reversed(inner)
     return found
