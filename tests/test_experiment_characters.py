@@ -53,7 +53,7 @@ def test_a_stopped_run_goes_on_to_the_same_parameters(
     whole = start()
     assert saved == [10, 20, 30]
     assert went_on == whole
-    assert len(list(tmp_path.glob("parts/*/checkpoints"))) == 1  # of the other clip
+    assert len(list(tmp_path.glob("cache/*/checkpoints"))) == 1  # of the other clip
     assert whole["step"] == [10, 20, 30]
     assert whole["train_nats"][-1] < whole["train_nats"][0]
     assert len(whole["sample"]) == 80 and whole["held_out_characters"] == 1999

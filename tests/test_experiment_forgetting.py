@@ -100,7 +100,7 @@ def test_without_forget_gates_it_is_the_cell_of_1997() -> None:
     before, state = cell.zero_state(one), variants.zero_state(old)
     for symbol in (0, 1, 0, 4, 5, 2, 6):
         u = cell.seen(jnp.array([symbol]), before.h)
-        before, _, _ = cell.advance(rules, one, before.c, u)
+        before, _, _ = cell.cell_step(rules, one, before.c, u)
         state, h = variants.step(old, state, jnp.eye(7)[symbol])
         np.testing.assert_allclose(before.h.ravel(), h, rtol=1e-12)
         np.testing.assert_allclose(before.c.ravel(), state.c, rtol=1e-12)
@@ -146,7 +146,7 @@ def test_the_gradient_carried_forward_is_that_of_the_unroll(monkeypatch: Any) ->
         def one(state: cell.State, inputs: Any) -> tuple[cell.State, jax.Array]:
             symbol, target, wiped = inputs
             u = cell.seen(symbol, jax.lax.stop_gradient(state.h))
-            state, y, _ = cell.advance(KINDS, params, state.c, u)
+            state, y, _ = cell.cell_step(KINDS, params, state.c, u)
             state = jax.tree.map(lambda a: jnp.where(wiped, 0.0, a), state)
             return state, 0.5 * jnp.sum((target - y) ** 2)
 
@@ -179,12 +179,12 @@ def test_rates_decay_and_training_ends_by_the_count_of_streams(
     for bit in bits:
         before, wrong = learner, np.asarray(learner.reader.place) == ENDS
         learner = learn(learner, jnp.asarray(bit))
-        state, y, inside = cell.advance(rules, before.params, before.c, before.u)
-        e = online.carried(rules, before.e, before.u, before.c, inside)
+        state, y, values = cell.cell_step(rules, before.params, before.c, before.u)
+        e = online.carried(rules, before.e, before.u, before.c, values)
         comes = jax.nn.one_hot(grammar.move(before.reader, bit).symbol, 7, axis=0)
         target = jnp.where(rules.both, grammar.legal(before.reader), comes)
         error = (target - y) * y * (1 - y)
-        down = online.descent(before.params, e, before.u, state.h, error, inside)
+        down = online.descent(before.params, e, before.u, state.h, error, values)
         for net in range(4):
             rate = 0.3 * float(rules.decay[net]) ** (ended[net] // 2)
             rate = 0.0 if ended[net] >= 5 else rate

@@ -16,9 +16,9 @@ import lstm_jax
 from experiments import (
     __main__,
     _figure,
-    _parts,
     _registry,
     _results,
+    _run_cache,
     data,
     reber,
 )
@@ -53,7 +53,7 @@ def test_list(capsys: Any) -> None:
 
 def test_gradient_of_states_is_that_of_a_perturbed_run() -> None:
     """Against finite differences of a loop that adds to one state by hand."""
-    params = nets.lstms(3, 4, 9).starts["forget bias 2"](jax.random.key(0))
+    params = nets.lstms(3, 4, 9)["forget bias 2"](jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (6, 2, 3))
     v = jax.random.normal(jax.random.key(2), (4,))
     h, c = gradients.cell_gradient(lstm_jax.lstm_step, params, x, v)
@@ -92,7 +92,7 @@ def test_smoke(name: str, tmp_path: Path, capsys: Any) -> None:
     figures = list(tmp_path.glob("*.png"))
     assert figures and all(f.stat().st_size > 10_000 for f in figures)
     assert str(tmp_path) not in (tmp_path / "results.json").read_text()
-    assert not (tmp_path / "parts").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_what_is_committed_agrees(capsys: Any) -> None:
@@ -133,10 +133,10 @@ def test_a_changed_number_is_noticed(
     monkeypatch.setattr(_results, "committed", lambda _: document)
     with pytest.raises(SystemExit, match="claims do not hold"):
         __main__.main(["verify"])
-    told = capsys.readouterr().err.splitlines()
-    assert any(line.startswith(f"{name}: not so: ") and said in line for line in told)
-    assert f"{name}: not so: README.md has the tables of results.json" in told
-    assert "report: not so: report.md is of these results" in told
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith(f"{name}: not so: ") and said in line for line in lines)
+    assert f"{name}: not so: README.md has the tables of results.json" in lines
+    assert "report: not so: report.md is of these results" in lines
 
 
 def test_report_names_what_is_missing(monkeypatch: Any, tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ def test_report_names_what_is_missing(monkeypatch: Any, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
-    """Parts and loops are kept; what other settings have left is not gone on with."""
+    """Results and loop states are reused, under the same settings alone."""
     settings = __main__.parse("digits", ["--smoke"])[0]
 
-    def parts(settings: Any = settings) -> _parts.Parts:
-        return _parts.Parts(tmp_path, "digits", settings)
+    def cache(settings: Any = settings) -> _run_cache.RunCache:
+        return _run_cache.RunCache(tmp_path, "digits", settings)
 
     def stretch(n: int, state: Any) -> Any:
         if n == stop:
@@ -160,11 +160,11 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     start = {"a": jnp.ones(2, jnp.int32), "key": jnp.zeros(2, jnp.uint32)}
     stop = 3
     with pytest.raises(KeyboardInterrupt):
-        parts().loop("one", start, stretch, 5)
+        cache().loop("one", start, stretch, 5)
     with pytest.raises(KeyboardInterrupt):
-        parts().loop("two", start, stretch, 5)
+        cache().loop("two", start, stretch, 5)
     stop = 0  # what was done is not done again
-    went_on = parts()
+    went_on = cache()
     assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
     assert went_on.earlier > 0
     assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
@@ -172,23 +172,23 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     assert few["a"].tolist() == [32, 32]
     stop = -1
     other = dataclasses.replace(settings, seeds=(7,))
-    assert parts(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
+    assert cache(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
 
     made = {"x": np.float32(0.1), "y": [jnp.arange(3)], "n": None, "s": "text"}
-    first = parts()("part", lambda: made)
+    first = cache()("part", lambda: made)
     assert first == {
         "x": float(np.float32(0.1)),
         "y": [[0, 1, 2]],
         "n": None,
         "s": "text",
     }
-    assert parts()("part", dict) == first
+    assert cache()("part", dict) == first
     stop = 0
-    parts().clear()  # what another run has finished here is left
-    assert parts()("part", dict) == {}
-    assert parts(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
-    parts().clear()
-    parts(other).clear()
+    cache().clear()  # what another run has finished here is left
+    assert cache()("part", dict) == {}
+    assert cache(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
+    cache().clear()
+    cache(other).clear()
     assert not list(tmp_path.iterdir())
 
 
@@ -228,17 +228,17 @@ def test_an_experiment_that_is_stopped_gives_the_same_results(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
     """Streamflow, killed after the first of its two stretches."""
-    write, count = _parts._replace, iter(range(9))
+    write, count = _run_cache._replace, iter(range(9))
 
     def once(path: Path, save: Any) -> None:
         write(path, save)
         if next(count) == 0:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_parts, "_replace", once)
+    monkeypatch.setattr(_run_cache, "_replace", once)
     with pytest.raises(KeyboardInterrupt):
         run("streamflow", tmp_path / "stopped")
-    assert list((tmp_path / "stopped" / "parts").glob("*/*"))
+    assert list((tmp_path / "stopped" / "cache").glob("*/*"))
     went_on = run("streamflow", tmp_path / "stopped")
     assert next(count) == 2  # one stretch each time
     assert went_on["results"] == run("streamflow", tmp_path / "whole")["results"]

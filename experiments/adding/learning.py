@@ -127,7 +127,7 @@ def train(
     seeds: Sequence[int],
     rates: Any,
     loop: Callable[..., Any],
-    advance: Callable[[float], None],
+    on_progress: Callable[[float], None],
 ) -> Learner:
     """Trains all starts of a cell.
 
@@ -137,8 +137,8 @@ def train(
         cell: of `nets.CELLS`.
         seeds: (lanes,), which decide start and sequences.
         rates: (starts, lanes), of Adam.
-        loop: `Parts.loop`, given its name.
-        advance: called after each stretch with the error of the net in the middle.
+        loop: `RunCache.loop` with its name.
+        on_progress: called after each chunk with the median error of the nets.
 
     Returns:
         Trained `Learner`s, every leaf (starts, lanes, …).
@@ -149,7 +149,7 @@ def train(
 
     def step(n: int, learners: Learner) -> Learner:
         learners = stretches(budget, length, learners, keys, rates, n)
-        advance(float(np.median(learners.curve[..., n])))
+        on_progress(float(np.median(learners.curve[..., n])))
         return learners
 
     return loop(learners, step, budget.points)

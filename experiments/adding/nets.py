@@ -72,14 +72,8 @@ def init(start: Start, units: int, length: int, key: jax.Array) -> Network:
 
 def answers(network: Network, x: jax.Array) -> jax.Array:
     """Reads sequences (T, B, 2) and gives one number each (B,)."""
-    cell = network.cell
-    if isinstance(cell, lstm_jax.LSTMParams):
-        y, _ = lstm_jax.apply(cell, x, time_major=True)
-        last = y[-1]
-    else:
-        state = variants.zero_state(cell, x.shape[1:2])
-        last, _ = lstm_jax.unroll(variants.step, cell, state, x)
-    return (last @ network.w + network.b[None])[:, 0]
+    y, _ = lstm_jax.apply(network.cell, x, time_major=True)
+    return (y[-1] @ network.w + network.b[None])[:, 0]
 
 
 def names() -> list[str]:

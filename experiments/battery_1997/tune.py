@@ -12,8 +12,8 @@ from typing import Any
 
 from rich.progress import Progress
 
-from experiments._parts import Parts
 from experiments._results import rounded, to_json
+from experiments._run_cache import RunCache
 from experiments.battery_1997.cases import CASES, REBER_3X2, Case, task
 from experiments.battery_1997.nets import reber
 from experiments.battery_1997.run import TUNING, Settings, Work, learned
@@ -71,8 +71,8 @@ def attempt(name: str, case: Case, seeds: int, sequences: int) -> dict[str, Any]
         budget=(sequences - 0.5) / case.unit,  # it is rounded up
     )
     with Progress(disable=True) as progress, tempfile.TemporaryDirectory() as folder:
-        parts = Parts(Path(folder), "battery_1997", settings)
-        found = learned(Work(settings, progress, parts), name, case)[0]
+        cache = RunCache(Path(folder), "battery_1997", settings)
+        found = learned(Work(settings, progress, cache), name, case)[0]
     bar = "both sets" if task(name) == "reber" else "both"
     return {
         "budget": found["budget"],

@@ -12,7 +12,7 @@ import optax
 
 import lstm_jax
 from experiments import _seeds
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
 from experiments.characters import model
 from lstm_jax import training
 
@@ -98,8 +98,8 @@ def stretch(clip: float, rate: jax.Array, state: Any, batches: Any) -> Any:
 class Sweep:
     """Small networks side by side at any window, compiled once for each shape."""
 
-    def __init__(self, settings: Settings, text: model.Text, parts: Parts) -> None:
-        self.settings, self.text, self.parts = settings, text, parts
+    def __init__(self, settings: Settings, text: model.Text, cache: RunCache) -> None:
+        self.settings, self.text, self.cache = settings, text, cache
         cut = len(text.train) * 9 // 10
         self._fitted = text.train[:cut]
         self._chosen_on = text.train[cut : cut + settings.validation]
@@ -194,7 +194,7 @@ class Sweep:
         curves = np.zeros((len(keys), stretches), np.float32)
         networks = _seeds.stack([self._init(key) for key in keys])
         state = jax.vmap(partial(start, self.settings.clip, lanes))(networks)
-        networks, curves = self.parts.loop(name, (state, curves), one, stretches)
+        networks, curves = self.cache.loop(name, (state, curves), one, stretches)
         return networks[0], curves
 
     def _steps(self, window: int, lanes: int) -> int:
@@ -203,13 +203,16 @@ class Sweep:
 
 
 def run(
-    settings: Settings, text: model.Text, advance: Callable[[str], None], parts: Parts
+    settings: Settings,
+    text: model.Text,
+    on_progress: Callable[[str], None],
+    cache: RunCache,
 ) -> list[dict[str, Any]]:
     """Studies all windows, in both arrangements."""
-    sweep = Sweep(settings, text, parts)
+    sweep = Sweep(settings, text, cache)
     results = []
     for window, lanes in arrangements(settings):
-        advance(f"window {window}, {lanes} lanes")
+        on_progress(f"window {window}, {lanes} lanes")
         study = partial(sweep.study, window, lanes)
-        results.append(parts(f"sweep {window} {lanes}", study))
+        results.append(cache(f"sweep {window} {lanes}", study))
     return results

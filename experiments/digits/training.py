@@ -133,7 +133,7 @@ def train(
     seeds: Sequence[int],
     rates: Sequence[float],
     loop: Callable[..., Any],
-    advance: Callable[[np.ndarray, np.ndarray], None],
+    on_progress: Callable[[np.ndarray, np.ndarray], None],
 ) -> dict[str, np.ndarray]:
     """Trains one network a seed and rate.
 
@@ -142,8 +142,8 @@ def train(
         digits: sequences (N, T, I) for images.
         seeds: of the networks.
         rates: their learning rates, as many.
-        loop: `Parts.loop` of a name.
-        advance: is told losses and accuracies of all networks after every epoch.
+        loop: `RunCache.loop` of a name.
+        on_progress: called after every epoch with losses and accuracies (networks,).
 
     Returns:
         Training loss and held-out accuracy, (networks, epochs).
@@ -161,7 +161,7 @@ def train(
         learnt, loss, share = epochs(plan, on_device, lanes)
         losses, right = losses.copy(), right.copy()
         losses[:, number], right[:, number] = loss, share
-        advance(losses[:, number], right[:, number])
+        on_progress(losses[:, number], right[:, number])
         return learnt, losses, right
 
     blank = np.zeros((len(seeds), plan.epochs), np.float32)
@@ -177,7 +177,7 @@ def judged(digits: data.Digits, validation: int) -> data.Digits:
 
 
 def choose(
-    plan: Plan, digits: data.Digits, loop: Callable[..., Any], advance: Any
+    plan: Plan, digits: data.Digits, loop: Callable[..., Any], on_progress: Any
 ) -> dict[str, Any]:
     """The rate of the highest accuracy on the validation digits; the lower of equals.
 
@@ -189,7 +189,7 @@ def choose(
         return {"rate": rates[0], "validation_accuracy": []}
     seeds = [plan.settings.search_seed] * len(rates)
     digits = judged(digits, plan.settings.validation)
-    tried = train(plan, digits, seeds, rates, loop, advance)
+    tried = train(plan, digits, seeds, rates, loop, on_progress)
     accuracies = tried["held_out_accuracy"][:, -1].tolist()
     best = max(range(len(rates)), key=lambda n: (accuracies[n], -rates[n]))
     return {"rate": rates[best], "validation_accuracy": accuracies}

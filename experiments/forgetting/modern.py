@@ -61,8 +61,8 @@ def learn(
         fresh: () whether new streams begin here.
     """
     start = grammar.begin(bits.shape[1])
-    before = online.select(fresh, start, trained.reader)
-    carry = online.wiped(fresh, trained.state)
+    before = online.tree_where(fresh, start, trained.reader)
+    carry = online.zero_where(fresh, trained.state)
 
     def read(reader: grammar.Reader, bit: jax.Array) -> tuple[Any, jax.Array]:
         following = grammar.move(reader, bit)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
 from experiments.odyssey.chorales import KEYS, Chorales, Rows, log_odds, pack
 from experiments.odyssey.nets import Network, init, nats
 from experiments.odyssey.recipe import Recipe
@@ -173,7 +173,7 @@ class Trainer:
         return jax.jit(jax.vmap(self.start))
 
     @cached_property
-    def advance(self) -> Any:
+    def run_epochs(self) -> Any:
         """Jitted: (rates (N,), seeds (N,), runs, epochs (n,)) -> runs after these."""
 
         def one(epochs: jax.Array, given: Any) -> Run:
@@ -200,11 +200,11 @@ def fit(
     trainer: Trainer,
     seeds: Sequence[int],
     rates: Sequence[float],
-    parts: Parts,
+    cache: RunCache,
     name: str,
     *,
     stretch: int,
-    told: Callable[[int], None] = lambda epochs: None,
+    on_progress: Callable[[int], None] = lambda epochs: None,
 ) -> Run:
     """Trains one network a seed.
 
@@ -212,10 +212,10 @@ def fit(
         trainer: of the networks.
         seeds: of start, order and dropout.
         rates: learning rate of each.
-        parts: keeps the run.
+        cache: keeps the run.
         name: of the part.
         stretch: epochs between two times that the run is kept, or fewer.
-        told: is told of epochs that are done.
+        on_progress: called with the number of epochs done since the last call.
 
     Returns:
         The runs after the last epoch, NumPy's arrays.
@@ -224,11 +224,11 @@ def fit(
     stretch = math.gcd(trainer.recipe.epochs, stretch)
 
     def go(n: int, runs: Run) -> Run:
-        runs = trainer.advance(*each, runs, n * stretch + jnp.arange(stretch))
+        runs = trainer.run_epochs(*each, runs, n * stretch + jnp.arange(stretch))
         jax.block_until_ready(runs)
-        told(len(seeds) * stretch)
+        on_progress(len(seeds) * stretch)
         return runs
 
     count = trainer.recipe.epochs // stretch
-    runs: Run = parts.loop(name, trainer.begin(each[1]), go, count)
+    runs: Run = cache.loop(name, trainer.begin(each[1]), go, count)
     return runs

@@ -13,8 +13,8 @@ from typing import Any
 
 import jax
 
-from experiments._parts import Parts
 from experiments._results import rounded, to_json
+from experiments._run_cache import RunCache
 from experiments.odyssey import fitting
 from experiments.odyssey.chorales import chorales
 from experiments.odyssey.recipe import Recipe
@@ -91,10 +91,10 @@ def attempt(name: str | int, units: int, recipe: Recipe) -> dict[str, Any]:
     trainer = fitting.Trainer(name, units, recipe, data)
     start = time.perf_counter()
     with jax.enable_x64(False), tempfile.TemporaryDirectory() as folder:
-        parts = Parts(Path(folder), "odyssey", recipe)
+        cache = RunCache(Path(folder), "odyssey", recipe)
         rate = recipe.learning_rates[0]
         stretch = recipe.epochs
-        found = fitting.fit(trainer, [SEED], [rate], parts, "try", stretch=stretch)
+        found = fitting.fit(trainer, [SEED], [rate], cache, "try", stretch=stretch)
     valid = found.valid[0]
     return {
         "epoch": int(1 + valid.argmin()),

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from experiments import _seeds
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
 from experiments.streamflow import nets
 from experiments.streamflow.series import Series, Split, days, first_day, scale
 
@@ -203,10 +203,10 @@ def train(
     settings: Any,
     series: Series,
     jobs: list[Job],
-    parts: Parts,
-    advance: Callable[[int, State], None],
+    cache: RunCache,
+    on_progress: Callable[[int, State], None],
 ) -> State:
-    """Trains one network a job; `advance` is told the state after the n-th stretch."""
+    """Trains one network a job; calls on_progress(n, state) after chunk n."""
     starts, own = year_starts(settings, series)
     one = partial(stretch, settings, starts, own)
     program = jax.jit(jax.vmap(one, (None, 0, 0, 0)))
@@ -215,11 +215,11 @@ def train(
     def more(n: int, state: State) -> State:
         drawn = _seeds.stack([draws(settings, job, n) for job in jobs])
         state = program(n, state, together, drawn)
-        advance(n, state)
+        on_progress(n, state)
         return state
 
     begin = start(settings, jobs, len(starts))
-    return parts.loop("training", begin, more, stretches(settings))
+    return cache.loop("training", begin, more, stretches(settings))
 
 
 def runoff(settings: Any, series: Series, jobs: list[Job], best: Any) -> np.ndarray:

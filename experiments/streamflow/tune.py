@@ -15,8 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments._parts import Parts
 from experiments._results import rounded, to_json
+from experiments._run_cache import RunCache
 from experiments.streamflow.nets import Rates
 from experiments.streamflow.run import TUNING, Settings, rates
 from experiments.streamflow.series import SPLITS, read
@@ -66,13 +66,13 @@ def side_by_side(tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
         job(one, series, split, rates(one), seed) for one in settings for seed in SEEDS
     ]
 
-    def advance(n: int, state: Any) -> None:
+    def on_progress(n: int, state: Any) -> None:
         best = np.asarray(state.curve).max(1).reshape(-1, len(SEEDS))
         print(n, np.round(np.median(best, 1), 3), flush=True)
 
     with tempfile.TemporaryDirectory() as folder:
-        parts = Parts(Path(folder), "streamflow", settings[0])
-        state = train(settings[0], series, jobs, parts, advance)
+        cache = RunCache(Path(folder), "streamflow", settings[0])
+        state = train(settings[0], series, jobs, cache, on_progress)
     curves = np.asarray(state.curve, float).reshape(len(tried), len(SEEDS), -1)
     return [
         {
