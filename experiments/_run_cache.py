@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ class RunCache:
         made_by = [dataclasses.asdict(settings), versions(), sources]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
         self.own = folder / "cache" / digest[:16]
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls, name: str, settings: Any) -> "Iterator[RunCache]":
+        """A cache that goes with its folder."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield cls(Path(folder), name, settings)
 
     def __call__(self, name: str, make: Callable[[], Any]) -> Any:
         """What `make` returns, or returned before the run was stopped.

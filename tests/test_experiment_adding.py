@@ -88,10 +88,10 @@ def test_a_stopped_run_goes_on_and_lanes_are_their_own(tmp_path: Path) -> None:
             return cache.loop("train", state, step, count if stop is None else stop)
 
         rates = [[1e-2] * len(seeds)] * len(LSTM)
-        learners = learning.train(
+        found = learning.train(
             budget, 6, "LSTM", seeds, rates, loop, lambda error: None
         )
-        return np.asarray(learners.curve)
+        return np.asarray(found.curve)
 
     whole = trained("whole", [0, 1])
     trained("stopped", [0, 1], stop=1)

@@ -257,9 +257,13 @@ def test_the_modern_lstm_goes_on_with_its_streams_or_begins_new_ones() -> None:
     optimizer = optax.sgd(0.1)
     trained = modern.begin(optimizer, modern.init(np.random.default_rng(0), 3), 2)
     bits = jnp.asarray(grammar.bits(np.array([[1], [2]]), 0, 7))
-    learn = jax.jit(lambda *inputs: modern.learn(optimizer, *inputs))
+    learn = jax.jit(
+        lambda learner, bits, fresh: modern.train(
+            optimizer, learner, bits[None], jnp.asarray(fresh)[None]
+        )
+    )
     first = learn(trained, bits, False)
-    assert (first.reader.place != 0).all()
+    assert (first.carry[1].place != 0).all()
     again = learn(first._replace(params=trained.params), bits, True)
     later = learn(first._replace(params=trained.params), bits, False)
     for a, b, c in zip(*map(jax.tree.leaves, (first, again, later)), strict=True):

@@ -123,12 +123,12 @@ def test_validation_picks_the_epoch_and_a_stopped_run_goes_on(tmp_path: Path) ->
                 [0.03, 0.01],
                 cache,
                 "fit",
-                stretch=2,
+                chunk=2,
                 on_progress=on_progress,
             )
 
         whole = fit(tmp_path / "whole")
-        last = jax.tree.map(lambda a: a[0], whole.average)
+        last = jax.tree.map(lambda a: a[0], whole.learner.opt_state[-1].average)
         chosen = jax.tree.map(lambda a: a[0], whole.chosen)
         valid = trainer.data.valid
         found = float(nets.nats(chosen, valid, recipe).value)

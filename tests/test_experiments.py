@@ -152,7 +152,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     def cache(settings: Any = settings) -> _run_cache.RunCache:
         return _run_cache.RunCache(tmp_path, "digits", settings)
 
-    def stretch(n: int, state: Any) -> Any:
+    def chunk(n: int, state: Any) -> Any:
         if n == stop:
             raise KeyboardInterrupt
         return {"a": state["a"] * 3 + n, "key": state["key"]}
@@ -160,19 +160,19 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     start = {"a": jnp.ones(2, jnp.int32), "key": jnp.zeros(2, jnp.uint32)}
     stop = 3
     with pytest.raises(KeyboardInterrupt):
-        cache().loop("one", start, stretch, 5)
+        cache().loop("one", start, chunk, 5)
     with pytest.raises(KeyboardInterrupt):
-        cache().loop("two", start, stretch, 5)
+        cache().loop("two", start, chunk, 5)
     stop = 0  # what was done is not done again
     went_on = cache()
-    assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
+    assert went_on.loop("one", start, chunk, 5)["a"].tolist() == [301, 301]
     assert went_on.earlier > 0
-    assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
-    few = went_on.loop("two", start, stretch, 5, lambda s: s["a"][0] > 30)
+    assert went_on.loop("one", start, chunk, 5)["a"].tolist() == [301, 301]
+    few = went_on.loop("two", start, chunk, 5, lambda s: s["a"][0] > 30)
     assert few["a"].tolist() == [32, 32]
     stop = -1
     other = dataclasses.replace(settings, seeds=(7,))
-    assert cache(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
+    assert cache(other).loop("one", start, chunk, 1)["a"].tolist() == [3, 3]
 
     made = {"x": np.float32(0.1), "y": [jnp.arange(3)], "n": None, "s": "text"}
     first = cache()("part", lambda: made)
@@ -186,7 +186,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     stop = 0
     cache().clear()  # what another run has finished here is left
     assert cache()("part", dict) == {}
-    assert cache(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
+    assert cache(other).loop("one", start, chunk, 1)["a"].tolist() == [3, 3]
     cache().clear()
     cache(other).clear()
     assert not list(tmp_path.iterdir())
@@ -227,7 +227,7 @@ def test_labels_are_moved_as_little_as_it_takes() -> None:
 def test_an_experiment_that_is_stopped_gives_the_same_results(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """Streamflow, killed after the first of its two stretches."""
+    """Streamflow, killed after the first of its two chunks."""
     write, count = _run_cache._replace, iter(range(9))
 
     def once(path: Path, save: Any) -> None:
@@ -240,7 +240,7 @@ def test_an_experiment_that_is_stopped_gives_the_same_results(
         run("streamflow", tmp_path / "stopped")
     assert list((tmp_path / "stopped" / "cache").glob("*/*"))
     went_on = run("streamflow", tmp_path / "stopped")
-    assert next(count) == 2  # one stretch each time
+    assert next(count) == 2  # one chunk each time
     assert went_on["results"] == run("streamflow", tmp_path / "whole")["results"]
 
 

@@ -94,7 +94,7 @@ def search(
         By name of the net: validation errors (rates,).
     """
     rates = settings.rates
-    learners = learning.train(
+    trained = learning.train(
         budget(settings),
         length,
         cell,
@@ -105,7 +105,7 @@ def search(
     )
     held_out = key(settings, learning.VALIDATE, length)
     errors, _ = learning.held_out(
-        learners.network, held_out, length, settings.validation
+        trained.learner.params, held_out, length, settings.validation
     )
     return dict(zip(nets.CELLS[cell], np.asarray(errors), strict=True))
 
@@ -143,7 +143,7 @@ def study(
         `nets`: by name, learning curves (seeds, points) and test errors (seeds,) by
         length; and `constant`: by length, the error of the constant 1.
     """
-    learners = learning.train(
+    trained = learning.train(
         budget(settings),
         length,
         cell,
@@ -155,8 +155,8 @@ def study(
     tests = {}
     for steps in (length * times for times in settings.longer):
         sequences = key(settings, learning.TEST, steps), steps, settings.test
-        tests[str(steps)] = learning.held_out(learners.network, *sequences)
-    curves = learning.capped(learners.curve)
+        tests[str(steps)] = learning.held_out(trained.learner.params, *sequences)
+    curves = learning.capped(trained.curve)
     found = {
         name: {
             "curve": curves[n],
@@ -183,8 +183,8 @@ def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, An
     """Goes through all cells and lengths."""
     lengths = sorted(settings.lengths)
     searched = [n for n in lengths if n <= settings.search_up_to] or lengths[:1]
-    stretches = (len(lengths) + len(searched)) * budget(settings).points
-    total = len(settings.cells) * stretches
+    chunks = (len(lengths) + len(searched)) * budget(settings).points
+    total = len(settings.cells) * chunks
     task_id = progress.add_task("adding", total=total, note="compiling")
 
     def on_progress(what: str, error: float) -> None:

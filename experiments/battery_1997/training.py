@@ -133,7 +133,7 @@ class TrainingRun(NamedTuple):
     ) -> Any:
         """Calls program(begin, state) until all is done or the budget is spent."""
 
-        def stretch(n: int, state: Any) -> Any:
+        def chunk(n: int, state: Any) -> Any:
             state = program(n * self.size, state)
             self.on_progress((n + 1) * self.size, int(done(state).sum()))
             return state
@@ -141,7 +141,7 @@ class TrainingRun(NamedTuple):
         return cache.loop(
             self.name,
             state,
-            stretch,
+            chunk,
             self.budget // self.size,
             lambda state: bool(done(state).all()),
         )
@@ -213,7 +213,7 @@ def until_right(
         bars: what counts as success.
         tests: (S,) keys of sequences that no net has seen.
         fresh: how many of them a net is tested with, as it was at the end of the
-            stretch in which it met both bars, or of the budget.
+            chunk in which it met both bars, or of the budget.
 
     Returns:
         What was found.
@@ -258,7 +258,7 @@ def until_all_strings(cache: RunCache, run: TrainingRun, sets: Strings) -> np.nd
 
     Args:
         cache: of the run.
-        run: its size is that of the stretch between two looks at the sets; its
+        run: its size is the number of sequences between two looks at the sets; its
             trials choose among them.
         sets: (2, sets, strings, N): training and test strings.
 

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from experiments import _seeds, data
+from experiments._training import Learner, run_steps
 from experiments.digits import nets
 from experiments.digits.settings import NetName, Settings
 
@@ -81,31 +82,24 @@ def epoch(plan: Plan, digits: data.Digits, lane: Any) -> Any:
     Args:
         plan: how it learns.
         digits: sequences (N, T, I) for images.
-        lane: the network with its optimizer's moments; which digits make up which
-            minibatch (updates, B); a key; a learning rate.
+        lane: a `Learner`; which digits make up which minibatch (updates, B); a key; a
+            learning rate.
 
     Returns:
-        The network and its moments; training loss in nats and held-out accuracy.
+        The learner; training loss in nats and held-out accuracy.
     """
-    state, order, key, rate = lane
+    learner, order, key, rate = lane
     tx = optimizer(plan, plan.epochs * len(order), rate)
 
-    def loss(network: Network, rows: jax.Array, key: jax.Array) -> jax.Array:
+    def loss(network: Network, carry: Any, rows: jax.Array, key: jax.Array) -> Any:
         entropy = optax.softmax_cross_entropy_with_integer_labels
         scores = logits(plan, network, digits.x[rows], key)
-        return entropy(scores, digits.y[rows]).mean()
+        return entropy(scores, digits.y[rows]).mean(), (carry, {})
 
-    def update(state: Any, batch: Any) -> tuple[Any, jax.Array]:
-        network, moments = state
-        number, rows = batch
-        own = jax.random.fold_in(key, number)
-        value, gradient = jax.value_and_grad(loss)(network, rows, own)
-        step, moments = tx.update(gradient, moments, network)
-        return (optax.apply_updates(network, step), moments), value
-
-    state, losses = jax.lax.scan(update, state, (jnp.arange(len(order)), order))
-    right = logits(plan, state[0], digits.held_out_x).argmax(-1) == digits.held_out_y
-    return state, losses.mean(), right.mean()
+    learner, losses, _ = run_steps(loss, tx, learner, order, key=key)
+    scores = logits(plan, learner.params, digits.held_out_x)
+    right = scores.argmax(-1) == digits.held_out_y
+    return learner, losses.mean(), right.mean()
 
 
 @partial(jax.jit, static_argnums=0)
@@ -151,21 +145,22 @@ def train(
     total, on_device = len(digits.y), jax.device_put(digits)
     updates = plan.epochs * (total // plan.batch)
     networks = _seeds.stack([init(plan, key) for key in _seeds.keys(seeds, 0)])
-    moments = jax.vmap(optimizer(plan, updates, 0.0).init)(networks)
+    opt_state = jax.vmap(optimizer(plan, updates, 0.0).init)(networks)
     highest = jnp.asarray(rates, jnp.float32)
 
-    def stretch(number: int, state: Any) -> Any:
-        learnt, losses, right = state
+    def one_epoch(number: int, state: Any) -> Any:
+        learners, losses, right = state
         orders = np.stack([minibatches(plan, total, s, number) for s in seeds])
-        lanes = learnt, orders, _seeds.keys(seeds, number + 1), highest
-        learnt, loss, share = epochs(plan, on_device, lanes)
+        lanes = learners, orders, _seeds.keys(seeds, number + 1), highest
+        learners, loss, share = epochs(plan, on_device, lanes)
         losses, right = losses.copy(), right.copy()
         losses[:, number], right[:, number] = loss, share
         on_progress(losses[:, number], right[:, number])
-        return learnt, losses, right
+        return learners, losses, right
 
-    blank = np.zeros((len(seeds), plan.epochs), np.float32)
-    _, losses, right = loop(((networks, moments), blank, blank), stretch, plan.epochs)
+    zeros = np.zeros((len(seeds), plan.epochs), np.float32)
+    start = Learner(networks, opt_state), zeros, zeros
+    _, losses, right = loop(start, one_epoch, plan.epochs)
     return {"train_loss": losses, "held_out_accuracy": right}
 
 

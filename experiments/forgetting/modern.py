@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 import lstm_jax
+from experiments._training import Learner, run_steps
 from experiments.forgetting import exam, grammar, online
 from experiments.forgetting.cell import INPUTS, OUTPUTS
 
@@ -20,15 +21,6 @@ class Params(NamedTuple):
     lstm: lstm_jax.LSTMParams
     w: jax.Array
     b: jax.Array
-
-
-class Trained(NamedTuple):
-    """A net in training: its weights, Adam's moments, its states and its streams."""
-
-    params: Params
-    moments: Any
-    state: Any
-    reader: grammar.Reader
 
 
 def init(rng: np.random.Generator, cells: int) -> Params:
@@ -43,55 +35,41 @@ def init(rng: np.random.Generator, cells: int) -> Params:
     return Params(lstm, draw(cells, OUTPUTS), jnp.zeros(OUTPUTS))
 
 
-def begin(optimizer: Any, params: Params, lanes: int) -> Trained:
-    """One net before its first window."""
+def begin(optimizer: Any, params: Params, lanes: int) -> Learner:
+    """One net before its first window; it carries its states and its streams."""
     state = lstm_jax.zero_state(params.lstm, (lanes,))
-    return Trained(params, optimizer.init(params), state, grammar.begin(lanes))
+    return Learner(params, optimizer.init(params), (state, grammar.begin(lanes)))
 
 
-def learn(
-    optimizer: Any, trained: Trained, bits: jax.Array, fresh: jax.Array
-) -> Trained:
-    """One step of Adam on a window of one net.
+def loss(params: Params, carry: Any, batch: Any, _: Any) -> Any:
+    """Cross entropy of a window.
 
     Args:
-        optimizer: Adam.
-        trained: the net.
-        bits: (T, lanes) of its streams.
-        fresh: () whether new streams begin here.
+        params: of one net.
+        carry: its states and streams.
+        batch: bits (T, lanes) of its streams; and () whether new streams begin here.
     """
-    start = grammar.begin(bits.shape[1])
-    before = online.tree_where(fresh, start, trained.reader)
-    carry = online.zero_where(fresh, trained.state)
+    bits, fresh = batch
+    state, reader = carry
+    reader = online.tree_where(fresh, grammar.begin(bits.shape[1]), reader)
 
     def read(reader: grammar.Reader, bit: jax.Array) -> tuple[Any, jax.Array]:
         following = grammar.move(reader, bit)
         return following, jnp.stack([reader.symbol, following.symbol])
 
-    reader, symbols = jax.lax.scan(read, before, bits)
+    reader, symbols = jax.lax.scan(read, reader, bits)
     x = jax.nn.one_hot(symbols[:, 0], INPUTS)
-
-    def loss(params: Params) -> tuple[jax.Array, Any]:
-        h, state = lstm_jax.apply(params.lstm, x, carry, time_major=True)
-        entropy = optax.softmax_cross_entropy_with_integer_labels(
-            h @ params.w + params.b, symbols[:, 1]
-        )
-        return entropy.mean(), state
-
-    gradient, state = jax.grad(loss, has_aux=True)(trained.params)
-    step, moments = optimizer.update(gradient, trained.moments, trained.params)
-    return Trained(optax.apply_updates(trained.params, step), moments, state, reader)
+    state = online.zero_where(fresh, state)
+    h, state = lstm_jax.apply(params.lstm, x, state, time_major=True)
+    entropy = optax.softmax_cross_entropy_with_integer_labels(
+        h @ params.w + params.b, symbols[:, 1]
+    )
+    return entropy.mean(), ((state, reader), {})
 
 
-def train(
-    optimizer: Any, trained: Trained, bits: jax.Array, fresh: jax.Array
-) -> Trained:
+def train(optimizer: Any, learner: Learner, bits: jax.Array, fresh: jax.Array) -> Any:
     """Steps of Adam of one net: bits (windows, T, lanes), new streams (windows,)."""
-
-    def one(trained: Trained, inputs: Any) -> tuple[Trained, None]:
-        return learn(optimizer, trained, *inputs), None
-
-    return jax.lax.scan(one, trained, (bits, fresh))[0]
+    return run_steps(loss, optimizer, learner, (bits, fresh))[0]
 
 
 def _begin(params: Params) -> Any:

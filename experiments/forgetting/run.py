@@ -20,7 +20,7 @@ from experiments.forgetting.report import BLOCKS, MODERN, compare, draw, tables
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 FINAL, TRACE, PRACTICE, CHECKS = 1, 2, 3, 10  # what streams are for
 POINTS = 16  # of the curves that are kept
-STRETCHES = 4  # of the modern LSTM's training
+CHUNKS = 4  # of the modern LSTM's training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +140,7 @@ def train_blocks(
         settings.rate, settings.every, settings.longest, settings.streams
     )
 
-    def stretch(n: int, state: Any) -> Any:
+    def chunk(n: int, state: Any) -> Any:
         on_progress(f"memory blocks, symbol {n * count:,}")
         learner, taking = state["learner"], ~np.asarray(state["learner"].stopped)
         learner = practise(plan, all_rules, learner, grammar.bits(own, n, count))
@@ -166,7 +166,7 @@ def train_blocks(
         "lengths": np.zeros((settings.checks, len(own))),
         "perfect": np.zeros(len(own), int),
     }
-    return cache.loop("blocks", start, stretch, settings.checks)
+    return cache.loop("blocks", start, chunk, settings.checks)
 
 
 def train_modern(
@@ -176,23 +176,23 @@ def train_modern(
     updates = settings.symbols // (settings.window * settings.lanes)
     optimizer = optax.adam(optax.cosine_decay_schedule(settings.adam, updates))
     train = jax.jit(jax.vmap(partial(modern.train, optimizer), (0, 0, None)))
-    count = updates // STRETCHES
+    count = updates // CHUNKS
     shape = count, settings.window, settings.lanes
 
-    def stretch(n: int, trained: Any) -> Any:
+    def chunk(n: int, trained: Any) -> Any:
         on_progress(f"modern LSTM, update {n * count:,}")
         own = names(settings, PRACTICE, 1, 1)[0]
         bits = grammar.bits(own, n, math.prod(shape))
         fresh = np.arange(n * count, (n + 1) * count) % settings.restart == 0
         return train(trained, bits.T.reshape(-1, *shape), fresh)
 
-    def begin(seed: int) -> modern.Trained:
+    def begin(seed: int) -> Any:
         rng = np.random.default_rng(seed)
         params = modern.init(rng, settings.blocks * settings.size)
         return modern.begin(optimizer, params, settings.lanes)
 
     start = jax.device_get(_seeds.stack([begin(seed) for seed in settings.seeds]))
-    trained = cache.loop("modern", start, stretch, STRETCHES)
+    trained = cache.loop("modern", start, chunk, CHUNKS)
     return jax.tree.map(lambda a: np.moveaxis(a, 0, -1), trained.params)
 
 

@@ -15,6 +15,7 @@ from rich.progress import Progress
 import lstm_jax
 from experiments import _seeds
 from experiments._run_cache import RunCache
+from experiments._training import Learner, run_steps
 from experiments.gradient_lag.gradients import (
     closed_form_error,
     lstm_against_lag,
@@ -88,25 +89,17 @@ def train(settings: Settings, network: Any, key: jax.Array) -> tuple[Any, jax.Ar
     w = jax.random.normal(one, (settings.units, settings.symbols))
     readout = Readout(network, w * settings.units**-0.5)
 
-    def loss(
-        readout: Readout, x: jax.Array, symbols: jax.Array
-    ) -> tuple[jax.Array, Any]:
+    def loss(readout: Readout, carry: Any, batch: jax.Array, _: Any) -> Any:
+        x, symbols = recall(settings, settings.train_steps, batch)
         y, _ = lstm_jax.apply(readout.network, x, time_major=True)
         logits = y[-1] @ readout.w
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, symbols)
-        return entropy.mean(), jnp.mean(logits.argmax(-1) == symbols)
+        return entropy.mean(), (carry, jnp.mean(logits.argmax(-1) == symbols))
 
-    def update(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-        readout, moments = state
-        x, symbols = recall(settings, settings.train_steps, key)
-        gradient, right = jax.grad(loss, has_aux=True)(readout, x, symbols)
-        step, moments = optimizer.update(gradient, moments, readout)
-        return (optax.apply_updates(readout, step), moments), right
-
-    state = readout, optimizer.init(readout)
+    learner = Learner(readout, optimizer.init(readout))
     keys = jax.random.split(two, settings.updates)
-    (readout, _), right = jax.lax.scan(update, state, keys)
-    return readout.network, right[-20:].mean()
+    learner, _, right = run_steps(loss, optimizer, learner, keys)
+    return learner.params.network, right[-20:].mean()
 
 
 def widened(tree: Any) -> Any:

@@ -94,7 +94,7 @@ def trained(
     trainer: fitting.Trainer,
     seeds: Sequence[int],
     cache: RunCache,
-    stretch: int,
+    chunk: int,
     on_progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Networks of all seeds at the learning rate with the lowest validation loss.
@@ -108,7 +108,7 @@ def trained(
         np.repeat(rates, count).tolist(),
         cache,
         str(trainer.name),
-        stretch=stretch,
+        chunk=chunk,
         on_progress=on_progress,
     )
     losses = np.median(tried.valid.min(1).reshape(-1, count), 1)
@@ -141,7 +141,7 @@ def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, An
     task = progress.add_task("odyssey", total=total, note="")
 
     def train(
-        name: str | int, units: int, recipe: Recipe, data: fitting.Splits, stretch: int
+        name: str | int, units: int, recipe: Recipe, data: fitting.Splits, chunk: int
     ) -> dict[str, Any]:
         note = f"{name}, {units} units"
         progress.update(task, note=note)
@@ -149,7 +149,7 @@ def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, An
             fitting.Trainer(name, units, recipe, data),
             seeds,
             cache,
-            stretch,
+            chunk,
             lambda epochs: progress.update(task, advance=epochs),
         )
 

@@ -169,6 +169,6 @@ def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, An
     return {
         "splits": splits,
         "hydrograph": hydrograph(predicted[0], series, settings.hydrograph),
-        "parameters": sum(a[0].size for a in jax.tree.leaves(state.network)),
+        "parameters": sum(a[0].size for a in jax.tree.leaves(state.learner.params)),
         "tuning": json.loads(TUNING.read_text()),
     }
