@@ -1,21 +1,46 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Training and tuning that experiments share, on top of `lstm_jax.training`."""
+"""Training and tuning that experiments share, on top of `lstm_jax.training`.
+
+Networks of several seeds are trained side by side: their trees have a leading axis.
+"""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from experiments._results import rounded, to_json
 from lstm_jax import training
 
 
+def seed_keys(seeds: Sequence[int], stream: int) -> jax.Array:
+    """One random key a seed (S,), different for every `stream`."""
+    return jnp.stack([jax.random.fold_in(jax.random.key(s), stream) for s in seeds])
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Trees of one structure as one tree, with a new leading axis.
+
+    NumPy does it, for which nothing is compiled.
+    """
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+class Network(NamedTuple):
+    """A layer of cells or a `Stack`, and the linear layer (w, b) that reads it."""
+
+    cell: Any
+    w: jax.Array
+    b: jax.Array
+
+
 class Learner(NamedTuple):
-    """A network in training; networks side by side have a leading axis in each leaf.
+    """A network in training.
 
     Attributes:
         params: any tree.

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from experiments import _seeds, data
-from experiments._training import Learner
+from experiments import data
+from experiments._training import Learner, stack
 from experiments.digits import nets, tasks, training
 from experiments.digits.run import SMOKE
 from experiments.digits.settings import Settings
@@ -108,7 +108,7 @@ def test_an_epoch_without_a_step_measures_what_numpy_does() -> None:
             h = np.tanh(x[:, t] @ w_x + h @ w_h + b)
         return h @ np.asarray(network.w)
 
-    jax.tree.map(np.testing.assert_array_equal, _seeds.stack([network]), after.params)
+    jax.tree.map(np.testing.assert_array_equal, stack([network]), after.params)
     x, y, held_out_x, held_out_y = digits
     z = scores(x)
     nats = np.log(np.exp(z).sum(1)) - z[np.arange(len(y)), y]

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lstm_jax
@@ -19,6 +20,7 @@ from experiments import (
     _registry,
     _results,
     _run_cache,
+    _training,
     data,
     reber,
 )
@@ -190,6 +192,47 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     cache().clear()
     cache(other).clear()
     assert not list(tmp_path.iterdir())
+
+
+def test_steps_and_their_average_are_those_of_a_loop() -> None:
+    """Two chunks of gradient descent whose batches and carry are numbers."""
+
+    def loss(p: Any, carry: Any, batch: Any, key: Any) -> Any:
+        drawn = jax.random.normal(key)
+        value = 0.5 * (p - batch - carry - drawn) ** 2
+        return value, (carry + batch, drawn)
+
+    tx = optax.chain(optax.sgd(0.25), _training.params_ema(lambda n: 1 / (2 + n)))
+    key, batches = jax.random.key(5), jnp.array([0.5, -1.0, 2.0, 0.25, 3.0])
+    p = average = 1.5
+    learner = _training.Learner(jnp.asarray(p), tx.init(jnp.asarray(p)), jnp.zeros(()))
+    values = []
+    for first, end in ((0, 2), (2, 5)):
+        learner, value, drawn = _training.run_steps(
+            loss, tx, learner, batches[first:end], key=key, first=first
+        )
+        values += value.tolist()
+    expected, carry = [], 0.0
+    for n, batch in enumerate(batches.tolist()):
+        noise = float(jax.random.normal(jax.random.fold_in(key, n)))
+        error = p - batch - carry - noise
+        expected.append(0.5 * error**2)
+        p, carry = p - 0.25 * error, carry + batch
+        average = average / (2 + n) + p * (1 - 1 / (2 + n))
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    assert drawn.shape == (3,) and float(drawn[-1]) == noise
+    found = learner.params, learner.opt_state[-1].average, learner.carry
+    np.testing.assert_allclose(found, (p, average, carry), rtol=1e-12)
+
+
+def test_what_has_been_tried_is_known(tmp_path: Path) -> None:
+    log = _training.TuningLog(tmp_path / "tuning.json")
+    key = {"net": "V", "recipe": {"rates": [0.1]}}
+    assert key not in log
+    log.add(key | {"valid": 1.23456789}, {"net": "FGR"})
+    again = _training.TuningLog(log.path)
+    assert key in again and again.rows == [key | {"valid": 1.2346}, {"net": "FGR"}]
+    assert {"net": "V", "recipe": {"rates": [0.2]}} not in again
 
 
 def test_only_a_run_as_committed_replaces_what_is(

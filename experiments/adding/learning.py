@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import _seeds
-from experiments._training import Learner, run_steps
+from experiments._training import Learner, Network, run_steps, seed_keys, stack
 from experiments.adding import nets, task
 
 CAP = 1e6  # larger errors, and those that are no number, count as this one
@@ -51,7 +50,7 @@ class Trained(NamedTuple):
     """A network in training.
 
     Attributes:
-        learner: whose parameters are a `nets.Network`.
+        learner: whose parameters are a `Network`.
         curve: (points,) mean squared error, a mean over each chunk of updates.
     """
 
@@ -67,7 +66,7 @@ def optimizer(budget: Budget, rate: Any) -> optax.GradientTransformation:
     )
 
 
-def squared_error(network: nets.Network, x: jax.Array, y: jax.Array) -> jax.Array:
+def squared_error(network: Network, x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean over the batch."""
     return jnp.mean(jnp.square(nets.answers(network, x) - y))
 
@@ -77,7 +76,7 @@ def train_chunk(
 ) -> Trained:
     """Trains one network for `every` updates, each on new sequences."""
 
-    def loss(network: nets.Network, carry: Any, batch: Any, key: jax.Array) -> Any:
+    def loss(network: Network, carry: Any, batch: Any, key: jax.Array) -> Any:
         x, y = task.sequences(key, length, budget.batch_size)
         return squared_error(network, x, y), (carry, {})
 
@@ -112,9 +111,9 @@ def begin(budget: Budget, length: int, cell: str, keys: jax.Array) -> Trained:
         learner = Learner(network, optimizer(budget, 1.0).init(network))
         return Trained(learner, jnp.zeros(budget.points))
 
-    return _seeds.stack(
+    return stack(
         [
-            _seeds.stack([one(start, key) for key in keys])
+            stack([one(start, key) for key in keys])
             for start in nets.CELLS[cell].values()
         ]
     )
@@ -143,9 +142,9 @@ def train(
     Returns:
         Trained nets, every leaf (starts, lanes, …).
     """
-    trained = begin(budget, length, cell, _seeds.keys(seeds, START))
+    trained = begin(budget, length, cell, seed_keys(seeds, START))
     rates = jnp.asarray(rates, trained.curve.dtype)
-    keys = _seeds.keys(seeds, TRAIN)
+    keys = seed_keys(seeds, TRAIN)
 
     def chunk(n: int, trained: Trained) -> Trained:
         trained = train_chunks(budget, length, trained, keys, rates, n)

@@ -3,25 +3,18 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 import lstm_jax
+from experiments._training import Network
 from lstm_jax import variants
 from lstm_jax.initializers import chrono, forget_bias, glorot_uniform
 
 INPUTS = 2
 Start = Callable[[jax.Array, int, int], Any]  # (key, H, T) -> the cell's parameters
-
-
-class Network(NamedTuple):
-    """A cell, and the linear unit that reads its last output."""
-
-    cell: Any
-    w: jax.Array
-    b: jax.Array
 
 
 def identity(key: jax.Array, shape: tuple[int, int], dtype: Any = None) -> jax.Array:

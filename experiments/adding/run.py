@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from rich.progress import Progress
 
-from experiments import _seeds
 from experiments._run_cache import RunCache
+from experiments._training import seed_keys
 from experiments.adding import learning, nets
 from experiments.adding.figures import draw
 from experiments.adding.report import compare, tables
@@ -82,7 +82,7 @@ def budget(settings: Settings) -> learning.Budget:
 
 def key(settings: Settings, stream: int, length: int) -> jax.Array:
     """Of held-out sequences."""
-    return jax.random.fold_in(_seeds.keys([settings.search_seed], stream)[0], length)
+    return jax.random.fold_in(seed_keys([settings.search_seed], stream)[0], length)
 
 
 def search(

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from rich.progress import Progress
 
-from experiments import _seeds
 from experiments._run_cache import RunCache
+from experiments._training import seed_keys
 from experiments.battery_1997 import tasks
 from experiments.battery_1997.cases import CASES, LIMITS, Case, task
 from experiments.battery_1997.nets import Net, literal, modern, weights
@@ -90,7 +90,7 @@ class Work:
 
     def trials(self, choices: int, seeds: int, rate: float, stream: int) -> Trials:
         """The first so many seeds for each of the choices, seeds in the inner loop."""
-        key = _seeds.keys(self.settings.seeds[:seeds], stream)
+        key = seed_keys(self.settings.seeds[:seeds], stream)
         count = choices * seeds
         return Trials(
             jnp.tile(key, choices),
@@ -105,7 +105,7 @@ class Work:
             bias = case.forget_bias
             start = chrono(self.settings.steps) if bias is None else forget_bias(bias)
             init = partial(modern, layout=case.layout, bias_init=start)
-        key = _seeds.keys(self.settings.seeds[:seeds], 0)
+        key = seed_keys(self.settings.seeds[:seeds], 0)
         # Compiled with all optimizations this takes longer than it runs.
         quick = {"xla_backend_optimization_level": 0}
         nets = jax.jit(jax.vmap(init), compiler_options=quick)(jnp.tile(key, choices))

@@ -12,9 +12,8 @@ import numpy as np
 import optax
 
 import lstm_jax
-from experiments import _seeds
 from experiments._run_cache import RunCache
-from experiments._training import Learner, run_steps
+from experiments._training import Learner, run_steps, seed_keys, stack
 from experiments.characters import model
 from lstm_jax import training
 
@@ -132,13 +131,13 @@ class Sweep:
         """Chooses a learning rate on the training text; trains all seeds with it."""
         settings, name = self.settings, f"window {window}, {lanes} lanes"
         rates = np.asarray(settings.rates, np.float32)
-        first = _seeds.keys(settings.seeds[:1] * len(rates), 3)
+        first = seed_keys(settings.seeds[:1] * len(rates), 3)
         tried, _ = self.train(
             f"{name}, rates", self._fitted, window, lanes, first, rates, CHUNKS // 2
         )
         nats = self.nats(tried, self._chosen_on)
         best = settings.rates[int(nats.argmin())]
-        keys = _seeds.keys(settings.seeds, 3)
+        keys = seed_keys(settings.seeds, 3)
         networks, curves = self.train(
             name,
             self.text.train,
@@ -198,7 +197,7 @@ class Sweep:
             return learners, curves
 
         curves = np.zeros((len(keys), chunks), np.float32)
-        networks = _seeds.stack([self._init(key) for key in keys])
+        networks = stack([self._init(key) for key in keys])
         learners = jax.vmap(partial(start, self.settings.clip, lanes))(networks)
         learners, curves = self.cache.loop(name, (learners, curves), one, chunks)
         return learners.params, curves

@@ -10,18 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import _seeds, data
-from experiments._training import Learner, run_steps
+from experiments import data
+from experiments._training import Learner, Network, run_steps, seed_keys, stack
 from experiments.digits import nets
 from experiments.digits.settings import NetName, Settings
-
-
-class Network(NamedTuple):
-    """A recurrent network, and the linear layer that reads its last output."""
-
-    cell: Any
-    w: jax.Array
-    b: jax.Array
 
 
 class Plan(NamedTuple):
@@ -144,14 +136,14 @@ def train(
     """
     total, on_device = len(digits.y), jax.device_put(digits)
     updates = plan.epochs * (total // plan.batch)
-    networks = _seeds.stack([init(plan, key) for key in _seeds.keys(seeds, 0)])
+    networks = stack([init(plan, key) for key in seed_keys(seeds, 0)])
     opt_state = jax.vmap(optimizer(plan, updates, 0.0).init)(networks)
     highest = jnp.asarray(rates, jnp.float32)
 
     def one_epoch(number: int, state: Any) -> Any:
         learners, losses, right = state
         orders = np.stack([minibatches(plan, total, s, number) for s in seeds])
-        lanes = learners, orders, _seeds.keys(seeds, number + 1), highest
+        lanes = learners, orders, seed_keys(seeds, number + 1), highest
         learners, loss, share = epochs(plan, on_device, lanes)
         losses, right = losses.copy(), right.copy()
         losses[:, number], right[:, number] = loss, share

@@ -2,7 +2,7 @@
 """The LSTM of today: forget bias 1, the whole gradient in windows, and Adam."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,20 +10,12 @@ import numpy as np
 import optax
 
 import lstm_jax
-from experiments._training import Learner, run_steps
+from experiments._training import Learner, Network, run_steps
 from experiments.forgetting import exam, grammar, online
 from experiments.forgetting.cell import INPUTS, OUTPUTS
 
 
-class Params(NamedTuple):
-    """The LSTM, and the layer that reads it."""
-
-    lstm: lstm_jax.LSTMParams
-    w: jax.Array
-    b: jax.Array
-
-
-def init(rng: np.random.Generator, cells: int) -> Params:
+def init(rng: np.random.Generator, cells: int) -> Network:
     """One net: U(±1/√H), biases 0, of the forget gates 1."""
 
     def draw(*shape: int) -> jax.Array:
@@ -32,16 +24,16 @@ def init(rng: np.random.Generator, cells: int) -> Params:
 
     b = jnp.repeat(jnp.array([0.0, 1.0, 0.0, 0.0]), cells)  # i, f, g, o
     lstm = lstm_jax.LSTMParams(draw(INPUTS, 4 * cells), draw(cells, 4 * cells), b)
-    return Params(lstm, draw(cells, OUTPUTS), jnp.zeros(OUTPUTS))
+    return Network(lstm, draw(cells, OUTPUTS), jnp.zeros(OUTPUTS))
 
 
-def begin(optimizer: Any, params: Params, lanes: int) -> Learner:
+def begin(optimizer: Any, params: Network, lanes: int) -> Learner:
     """One net before its first window; it carries its states and its streams."""
-    state = lstm_jax.zero_state(params.lstm, (lanes,))
+    state = lstm_jax.zero_state(params.cell, (lanes,))
     return Learner(params, optimizer.init(params), (state, grammar.begin(lanes)))
 
 
-def loss(params: Params, carry: Any, batch: Any, _: Any) -> Any:
+def loss(params: Network, carry: Any, batch: Any, _: Any) -> Any:
     """Cross entropy of a window.
 
     Args:
@@ -60,7 +52,7 @@ def loss(params: Params, carry: Any, batch: Any, _: Any) -> Any:
     reader, symbols = jax.lax.scan(read, reader, bits)
     x = jax.nn.one_hot(symbols[:, 0], INPUTS)
     state = online.zero_where(fresh, state)
-    h, state = lstm_jax.apply(params.lstm, x, state, time_major=True)
+    h, state = lstm_jax.apply(params.cell, x, state, time_major=True)
     entropy = optax.softmax_cross_entropy_with_integer_labels(
         h @ params.w + params.b, symbols[:, 1]
     )
@@ -72,15 +64,15 @@ def train(optimizer: Any, learner: Learner, bits: jax.Array, fresh: jax.Array) -
     return run_steps(loss, optimizer, learner, (bits, fresh))[0]
 
 
-def _begin(params: Params) -> Any:
+def _begin(params: Network) -> Any:
     """The state of N nets, N the last axis."""
-    return jax.vmap(lambda p: lstm_jax.zero_state(p.lstm), -1, -1)(params)
+    return jax.vmap(lambda p: lstm_jax.zero_state(p.cell), -1, -1)(params)
 
 
 @partial(jax.vmap, in_axes=-1, out_axes=-1)
-def _step(params: Params, state: Any, reader: grammar.Reader) -> Any:
+def _step(params: Network, state: Any, reader: grammar.Reader) -> Any:
     x = jax.nn.one_hot(reader.symbol, INPUTS)
-    state, h = lstm_jax.lstm_step(params.lstm, state, x)
+    state, h = lstm_jax.lstm_step(params.cell, state, x)
     return state, h @ params.w + params.b
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import optax
 from rich.progress import Progress
 
-from experiments import _seeds
 from experiments._run_cache import RunCache
+from experiments._training import stack
 from experiments.forgetting import cell, exam, grammar, modern, online
 from experiments.forgetting.report import BLOCKS, MODERN, compare, draw, tables
 
@@ -169,9 +169,7 @@ def train_blocks(
     return cache.loop("blocks", start, chunk, settings.checks)
 
 
-def train_modern(
-    settings: Settings, cache: RunCache, on_progress: Any
-) -> modern.Params:
+def train_modern(settings: Settings, cache: RunCache, on_progress: Any) -> Any:
     """Trains the LSTMs of today on as many symbols; nets are the last axis."""
     updates = settings.symbols // (settings.window * settings.lanes)
     optimizer = optax.adam(optax.cosine_decay_schedule(settings.adam, updates))
@@ -191,7 +189,7 @@ def train_modern(
         params = modern.init(rng, settings.blocks * settings.size)
         return modern.begin(optimizer, params, settings.lanes)
 
-    start = jax.device_get(_seeds.stack([begin(seed) for seed in settings.seeds]))
+    start = jax.device_get(stack([begin(seed) for seed in settings.seeds]))
     trained = cache.loop("modern", start, chunk, CHUNKS)
     return jax.tree.map(lambda a: np.moveaxis(a, 0, -1), trained.params)
 

@@ -13,9 +13,8 @@ import optax
 from rich.progress import Progress
 
 import lstm_jax
-from experiments import _seeds
 from experiments._run_cache import RunCache
-from experiments._training import Learner, run_steps
+from experiments._training import Learner, run_steps, seed_keys, stack
 from experiments.gradient_lag.gradients import (
     closed_form_error,
     lstm_against_lag,
@@ -102,7 +101,7 @@ def train(settings: Settings, network: Any, key: jax.Array) -> tuple[Any, jax.Ar
     return learner.params.network, right[-20:].mean()
 
 
-def widened(tree: Any) -> Any:
+def to_float64(tree: Any) -> Any:
     """The tree in float64: over 200 steps gradients leave the range of float32."""
     return jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), tree)
 
@@ -122,7 +121,7 @@ def measured(
     with jax.enable_x64(True):
         seeds = jax.vmap(one)
         results = jax.jit(jax.vmap(seeds, (0, None)))(
-            widened(networks), _seeds.keys(settings.seeds, 2)
+            to_float64(networks), seed_keys(settings.seeds, 2)
         )
         return jax.tree.map(lambda a: np.asarray(a).tolist(), results)
 
@@ -130,9 +129,9 @@ def measured(
 def started(settings: Settings, starts: Mapping[str, Start]) -> Any:
     """Untrained networks (starts, seeds)."""
     with jax.enable_x64(False):
-        keys = _seeds.keys(settings.seeds, 0)
+        keys = seed_keys(settings.seeds, 0)
         drawn = [jax.jit(jax.vmap(init))(keys) for init in starts.values()]
-        return _seeds.stack(drawn)
+        return stack(drawn)
 
 
 def study(
@@ -153,7 +152,7 @@ def study(
         on_progress("training")
         seeds = jax.vmap(partial(train, settings))
         trained, right = jax.jit(jax.vmap(seeds, (0, None)))(
-            networks, _seeds.keys(settings.seeds, 1)
+            networks, seed_keys(settings.seeds, 1)
         )
         jax.block_until_ready(right)
         on_progress("after training")
@@ -198,7 +197,7 @@ def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, An
         x = jax.random.normal(key, (settings.steps, settings.batch_size, inputs))
         v = jax.random.normal(jax.random.fold_in(key, 1), (units,))
         error = jax.jit(jax.vmap(jax.vmap(lambda p: closed_form_error(p, x, v))))
-        worst = float(error(widened(networks)).max())
+        worst = float(error(to_float64(networks)).max())
     return {
         "closed_form_error": worst,
         "lags": list(range(0, settings.steps, settings.stride)),

@@ -13,9 +13,9 @@ import numpy as np
 import optax
 
 from experiments._run_cache import RunCache
-from experiments._training import Learner, params_ema, run_steps
+from experiments._training import Learner, Network, params_ema, run_steps
 from experiments.odyssey.chorales import KEYS, Chorales, Rows, log_odds, pack
-from experiments.odyssey.nets import Network, init, nats
+from experiments.odyssey.nets import init, nats
 from experiments.odyssey.recipe import Recipe
 
 

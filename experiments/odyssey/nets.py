@@ -1,23 +1,14 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """A recurrent network over frames, and a linear layer for the 88 keys."""
 
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 import lstm_jax
+from experiments._training import Network
 from experiments.odyssey.chorales import KEYS, Rows
 from experiments.odyssey.recipe import Recipe
 from lstm_jax import training, variants
-
-
-class Network(NamedTuple):
-    """The recurrent layers, and the linear layer that reads them."""
-
-    recurrent: Any
-    w: jax.Array
-    b: jax.Array
 
 
 def init(name: str | int, units: int, odds: jax.Array, key: jax.Array) -> Network:
@@ -30,13 +21,13 @@ def init(name: str | int, units: int, odds: jax.Array, key: jax.Array) -> Networ
         key: a random key.
     """
     one, two = jax.random.split(key)
-    recurrent = (
+    cell = (
         lstm_jax.init(one, KEYS, units, num_layers=name)
         if isinstance(name, int)
         else variants.init(name, one, KEYS, units)
     )
     w = lstm_jax.initializers.glorot_uniform()(two, (units, KEYS))
-    return Network(recurrent, w, odds)
+    return Network(cell, w, odds)
 
 
 def dropout(rate: float, a: jax.Array, key: jax.Array | None) -> jax.Array:
@@ -54,7 +45,7 @@ def outputs(
     x = jnp.asarray(rows.x, network.w.dtype)
     regularizer = None if key is None else recipe.regularizer()
     y, _ = lstm_jax.apply(
-        network.recurrent, x, resets=rows.resets, regularizer=regularizer, key=key
+        network.cell, x, resets=rows.resets, regularizer=regularizer, key=key
     )
     return y
 

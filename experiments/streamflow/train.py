@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import _seeds
 from experiments._run_cache import RunCache
-from experiments._training import Learner, params_ema, run_steps
+from experiments._training import Learner, Network, params_ema, run_steps, stack
 from experiments.streamflow import nets
 from experiments.streamflow.series import Series, Split, days, first_day, scale
 
@@ -162,7 +161,7 @@ def train_chunk(
 ) -> State:
     """Some updates of one network, then its efficiency."""
 
-    def loss(network: nets.Network, carry: Any, batch: Draws, _: Any) -> Any:
+    def loss(network: Network, carry: Any, batch: Draws, _: Any) -> Any:
         x, runoff, known, _ = cut(settings, job, batch.first, settings.days)
         value = nets.loss(network, job.rates, x, runoff, known, batch.keep)
         return value, (carry, {})
@@ -188,7 +187,7 @@ def start(settings: Any, jobs: list[Job], years: int) -> State:
     """All networks before training."""
     inputs = jobs[0].x.shape[1]
     init = partial(nets.init, inputs, settings.units, settings.forget_bias)
-    network = _seeds.stack([init(jax.random.key(int(job.seed))) for job in jobs])
+    network = stack([init(jax.random.key(int(job.seed))) for job in jobs])
     tx = optimizer(settings, jobs[0].rates)
     opt_state = jax.jit(jax.vmap(tx.init))(network)
     best = np.zeros((len(jobs), years, YEAR), np.float32)
@@ -207,10 +206,10 @@ def train(
     starts, own = year_starts(settings, series)
     one = partial(train_chunk, settings, starts, own)
     program = jax.jit(jax.vmap(one, (None, 0, 0, 0)))
-    together = jax.device_put(_seeds.stack(jobs))
+    together = jax.device_put(stack(jobs))
 
     def more(n: int, state: State) -> State:
-        drawn = _seeds.stack([draws(settings, job, n) for job in jobs])
+        drawn = stack([draws(settings, job, n) for job in jobs])
         state = program(n, state, together, drawn)
         on_progress(n, state)
         return state
