@@ -7,7 +7,7 @@ full run, and three modules:
     __init__.py   ABOUT: question, cost and data, shown by `python -m experiments list`
     run.py        Settings   frozen dataclass; each field's docstring is its help
                   SMOKE      settings that take seconds
-                  run        (settings, progress, parts) -> results, fit for JSON
+                  run        (settings, progress, cache) -> results, fit for JSON
                   tables     (document) -> the Markdown tables of its README
                   compare    (document) -> a few numbers beside the published ones
                   draw       (document, folder): the figures

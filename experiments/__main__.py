@@ -89,7 +89,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     )
 
     from experiments import _registry, _results
-    from experiments._parts import Parts
+    from experiments._run_cache import RunCache
 
     experiment = _registry.load(name)
     settings, out = parse(name, arguments)
@@ -99,7 +99,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     elif out is None:
         out = own if settings == experiment.Settings() else Path("results") / name
     out.mkdir(parents=True, exist_ok=True)
-    parts = Parts(out, name, settings)
+    cache = RunCache(out, name, settings)
     columns = (
         *Progress.get_default_columns()[:2],
         MofNCompleteColumn(),
@@ -108,8 +108,8 @@ def run(name: str, arguments: Sequence[str]) -> None:
     )
     start = time.perf_counter()
     with Progress(*columns) as progress:
-        results = experiment.run(settings, progress, parts)
-    seconds = time.perf_counter() - start + parts.earlier
+        results = experiment.run(settings, progress, cache)
+    seconds = time.perf_counter() - start + cache.earlier
     document = _results.document(
         name, without_out(arguments), settings, results, seconds
     )
@@ -121,7 +121,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     if out.resolve() == own.resolve():
         readme = own / "README.md"
         readme.write_text(_results.fill(readme.read_text(), tables))
-    parts.clear()
+    cache.clear()
     print(f"{tables}\n{seconds:.0f} s; results and figures are in {out}")
 
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """One look for all figures: colours, sizes, and labels beside the lines they name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,30 @@ def band(axes: Axes, x: Any, curves: Any, colour: str, style: str = "-") -> floa
     return float(middle[-1])
 
 
-def label(axes: Axes, x: float, y: float, text: str, colour: str, **more: Any) -> None:
-    """Writes a line's name to the right of a point, in the line's colour."""
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(5, 0),
-        textcoords="offset points",
-        color=colour,
-        va="center",
-        fontsize=9,
-        annotation_clip=False,
-        **more,
-    )
+def label_ends(
+    axes: Axes, x: float, ends: Mapping[str, tuple[float, str]], gap: float
+) -> None:
+    """Writes names to the right of where lines end, moved apart where they overlap.
+
+    Args:
+        axes: its y scale has been set.
+        x: where the lines end.
+        ends: by name, the y of the line's end and its colour.
+        gap: least distance between two names, in powers of ten on a log scale.
+    """
+    heights = np.asarray([y for y, _ in ends.values()])
+    if axes.get_yscale() == "log":
+        heights = 10 ** apart(np.log10(heights), gap)
+    else:
+        heights = apart(heights, gap)
+    for y, (name, (_, colour)) in zip(heights, ends.items(), strict=True):
+        axes.annotate(
+            name,
+            (x, float(y)),
+            xytext=(5, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            fontsize=9,
+            annotation_clip=False,
+        )

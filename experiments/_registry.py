@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from experiments._parts import Parts
+    from experiments._run_cache import RunCache
 
 FOLDER = Path(__file__).parent
 
@@ -49,11 +49,11 @@ class Experiment(Protocol):
     SMOKE: Any
 
     def run(
-        self, settings: Any, progress: "Progress", parts: "Parts"
+        self, settings: Any, progress: "Progress", cache: "RunCache"
     ) -> dict[str, Any]:
         """Does the work, and gives a tree of numbers, strings, lists and dicts.
 
-        What is finished goes through `parts`, so that a stopped run can go on.
+        What is finished goes through `cache`, so that a stopped run can go on.
         """
 
     def tables(self, document: dict[str, Any]) -> str:

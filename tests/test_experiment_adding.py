@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.progress import Progress
 
-from experiments import _parts
+from experiments import _run_cache
 from experiments.adding import learning, nets, report, run, task
 
 pytestmark = pytest.mark.usefixtures("as_users_have_it")
@@ -82,16 +82,16 @@ def test_a_stopped_run_goes_on_and_lanes_are_their_own(tmp_path: Path) -> None:
     budget = learning.Budget(4, 8, 6, 2, 1.0)
 
     def trained(folder: str, seeds: list[int], stop: int | None = None) -> np.ndarray:
-        parts = _parts.Parts(tmp_path / folder, "adding", run.SMOKE)
+        cache = _run_cache.RunCache(tmp_path / folder, "adding", run.SMOKE)
 
         def loop(state: Any, step: Any, count: int) -> Any:
-            return parts.loop("train", state, step, count if stop is None else stop)
+            return cache.loop("train", state, step, count if stop is None else stop)
 
         rates = [[1e-2] * len(seeds)] * len(LSTM)
-        learners = learning.train(
+        found = learning.train(
             budget, 6, "LSTM", seeds, rates, loop, lambda error: None
         )
-        return np.asarray(learners.curve)
+        return np.asarray(found.curve)
 
     whole = trained("whole", [0, 1])
     trained("stopped", [0, 1], stop=1)
@@ -115,8 +115,8 @@ def test_where_no_rate_learns_that_of_the_shorter_length_is_kept(
     monkeypatch.setattr(run, "search", lambda s, c, n, *_: {"IRNN": errors[n]})
     monkeypatch.setattr(run, "study", study)
     settings = dataclasses.replace(run.SMOKE, lengths=(9, 6, 10, 8, 7), search_up_to=9)
-    parts = _parts.Parts(tmp_path, "adding", settings)
-    results = run.run(settings, Progress(), parts)
+    cache = _run_cache.RunCache(tmp_path, "adding", settings)
+    results = run.run(settings, Progress(), cache)
     low, high = settings.rates
     assert used == {6: high, 7: high, 8: low, 9: low, 10: low}
     for length, own in errors.items():

@@ -191,11 +191,11 @@ def test_a_linear_output_is_not_squashed() -> None:
     assert nets.weights(net.replace(linear=True)) == 93
 
 
-def test_budgets_are_whole_stretches() -> None:
+def test_budgets_are_whole_chunks() -> None:
     settings = run.Settings(budget=3.0)
     with Progress(disable=True) as progress:
         work = run.Work(settings, progress, None)
         case = cases.CASES["reber 3x2"]
         trials = work.trials(1, 2, 0.5, 1)
-        course = work.course("reber 3x2", case, None, None, trials, 100)
-    assert course.budget == 25_400
+        trained = work.training_run("reber 3x2", case, None, None, trials, 100)
+    assert trained.budget == 25_400

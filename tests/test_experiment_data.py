@@ -55,7 +55,7 @@ def server() -> Iterator[str]:
         found.shutdown()
 
 
-def told(capsys: Any, *arguments: str) -> list[str]:
+def output_lines(capsys: Any, *arguments: str) -> list[str]:
     """Lines of a command that exits because of missing files, of all it printed."""
     with pytest.raises(SystemExit) as left:
         __main__.main(arguments)
@@ -71,7 +71,7 @@ def test_each_file_that_cannot_be_had_is_a_line(
 ) -> None:
     if folder:
         monkeypatch.setenv("LSTM_JAX_DATA", str(tmp_path))
-    lines = told(capsys, "fetch")
+    lines = output_lines(capsys, "fetch")
     assert len(lines) == len(NAMES) == len(data.sources())
     for line, name in zip(lines, NAMES, strict=True):
         source = getattr(data, name)
@@ -87,7 +87,9 @@ def test_each_file_that_cannot_be_had_is_a_line(
 def test_a_run_that_lacks_its_file_ends_in_a_line(
     name: str, tmp_path: Path, capsys: Any
 ) -> None:
-    (line,) = told(capsys, "run", name, "--smoke", "--out", str(tmp_path / "out"))
+    (line,) = output_lines(
+        capsys, "run", name, "--smoke", "--out", str(tmp_path / "out")
+    )
     assert "cannot be had: the download failed (ConnectionError)" in line
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from sklearn.svm import SVC
 
-from experiments import _seeds, data
+from experiments import data
+from experiments._training import Learner, stack
 from experiments.digits import nets, tasks, training
 from experiments.digits.run import SMOKE
 from experiments.digits.settings import Settings
@@ -95,10 +96,10 @@ def test_an_epoch_without_a_step_measures_what_numpy_does() -> None:
     network = training.init(one, jax.random.key(0))
     order = training.minibatches(one, 20, 3, 1)
     assert sorted(order.ravel()) == list(range(20)) and order.shape == (4, 5)
-    state = network, training.optimizer(one, 24, 0.0).init(network)
-    lane = state, order, jax.random.key(1), 0.0
+    opt_state = training.optimizer(one, 24, 0.0).init(network)
+    lane = Learner(network, opt_state), order, jax.random.key(1), 0.0
     lanes = jax.tree.map(lambda a: jnp.asarray(a)[None], lane)
-    (after, _), loss, accuracy = training.epochs(one, digits, lanes)
+    after, loss, accuracy = training.epochs(one, digits, lanes)
 
     def scores(x: np.ndarray) -> np.ndarray:
         h = np.zeros((len(x), 3))
@@ -107,7 +108,7 @@ def test_an_epoch_without_a_step_measures_what_numpy_does() -> None:
             h = np.tanh(x[:, t] @ w_x + h @ w_h + b)
         return h @ np.asarray(network.w)
 
-    jax.tree.map(np.testing.assert_array_equal, _seeds.stack([network]), after)
+    jax.tree.map(np.testing.assert_array_equal, stack([network]), after.params)
     x, y, held_out_x, held_out_y = digits
     z = scores(x)
     nats = np.log(np.exp(z).sum(1)) - z[np.arange(len(y)), y]

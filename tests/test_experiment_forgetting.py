@@ -100,7 +100,7 @@ def test_without_forget_gates_it_is_the_cell_of_1997() -> None:
     before, state = cell.zero_state(one), variants.zero_state(old)
     for symbol in (0, 1, 0, 4, 5, 2, 6):
         u = cell.seen(jnp.array([symbol]), before.h)
-        before, _, _ = cell.advance(rules, one, before.c, u)
+        before, _, _ = cell.cell_step(rules, one, before.c, u)
         state, h = variants.step(old, state, jnp.eye(7)[symbol])
         np.testing.assert_allclose(before.h.ravel(), h, rtol=1e-12)
         np.testing.assert_allclose(before.c.ravel(), state.c, rtol=1e-12)
@@ -146,7 +146,7 @@ def test_the_gradient_carried_forward_is_that_of_the_unroll(monkeypatch: Any) ->
         def one(state: cell.State, inputs: Any) -> tuple[cell.State, jax.Array]:
             symbol, target, wiped = inputs
             u = cell.seen(symbol, jax.lax.stop_gradient(state.h))
-            state, y, _ = cell.advance(KINDS, params, state.c, u)
+            state, y, _ = cell.cell_step(KINDS, params, state.c, u)
             state = jax.tree.map(lambda a: jnp.where(wiped, 0.0, a), state)
             return state, 0.5 * jnp.sum((target - y) ** 2)
 
@@ -179,12 +179,12 @@ def test_rates_decay_and_training_ends_by_the_count_of_streams(
     for bit in bits:
         before, wrong = learner, np.asarray(learner.reader.place) == ENDS
         learner = learn(learner, jnp.asarray(bit))
-        state, y, inside = cell.advance(rules, before.params, before.c, before.u)
-        e = online.carried(rules, before.e, before.u, before.c, inside)
+        state, y, values = cell.cell_step(rules, before.params, before.c, before.u)
+        e = online.carried(rules, before.e, before.u, before.c, values)
         comes = jax.nn.one_hot(grammar.move(before.reader, bit).symbol, 7, axis=0)
         target = jnp.where(rules.both, grammar.legal(before.reader), comes)
         error = (target - y) * y * (1 - y)
-        down = online.descent(before.params, e, before.u, state.h, error, inside)
+        down = online.descent(before.params, e, before.u, state.h, error, values)
         for net in range(4):
             rate = 0.3 * float(rules.decay[net]) ** (ended[net] // 2)
             rate = 0.0 if ended[net] >= 5 else rate
@@ -257,9 +257,13 @@ def test_the_modern_lstm_goes_on_with_its_streams_or_begins_new_ones() -> None:
     optimizer = optax.sgd(0.1)
     trained = modern.begin(optimizer, modern.init(np.random.default_rng(0), 3), 2)
     bits = jnp.asarray(grammar.bits(np.array([[1], [2]]), 0, 7))
-    learn = jax.jit(lambda *inputs: modern.learn(optimizer, *inputs))
+    learn = jax.jit(
+        lambda learner, bits, fresh: modern.train(
+            optimizer, learner, bits[None], jnp.asarray(fresh)[None]
+        )
+    )
     first = learn(trained, bits, False)
-    assert (first.reader.place != 0).all()
+    assert (first.carry[1].place != 0).all()
     again = learn(first._replace(params=trained.params), bits, True)
     later = learn(first._replace(params=trained.params), bits, False)
     for a, b, c in zip(*map(jax.tree.leaves, (first, again, later)), strict=True):

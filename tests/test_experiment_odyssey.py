@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
 from experiments.odyssey import baselines, chorales, fitting, nets
 from experiments.odyssey.recipe import Recipe
 
@@ -52,7 +52,7 @@ def test_all_frames_weigh_the_same(name: Any, pieces: list[np.ndarray]) -> None:
         rows = chorales.Rows(
             piece[None, :-1], None, np.zeros((1, len(piece) - 1), bool), None
         )
-        y = np.asarray(nets.over_rows(network, rows, RECIPE, None))[0]
+        y = np.asarray(nets.outputs(network, rows, RECIPE, None))[0]
         for h, keys in zip(y, piece[1:], strict=True):
             p = 1 / (1 + np.exp(-(h @ np.asarray(network.w) + odds)))
             total -= sum(
@@ -115,14 +115,20 @@ def test_validation_picks_the_epoch_and_a_stopped_run_goes_on(tmp_path: Path) ->
     with jax.enable_x64(False):
         trainer = fitting.Trainer("V", 6, recipe, fitting.splits(split, 1))
 
-        def fit(folder: Path, told: Any = lambda epochs: None) -> fitting.Run:
-            parts = Parts(folder, "odyssey", recipe)
+        def fit(folder: Path, on_progress: Any = lambda epochs: None) -> fitting.Run:
+            cache = RunCache(folder, "odyssey", recipe)
             return fitting.fit(
-                trainer, [3, 4], [0.03, 0.01], parts, "fit", stretch=2, told=told
+                trainer,
+                [3, 4],
+                [0.03, 0.01],
+                cache,
+                "fit",
+                chunk=2,
+                on_progress=on_progress,
             )
 
         whole = fit(tmp_path / "whole")
-        last = jax.tree.map(lambda a: a[0], whole.average)
+        last = jax.tree.map(lambda a: a[0], whole.learner.opt_state[-1].average)
         chosen = jax.tree.map(lambda a: a[0], whole.chosen)
         valid = trainer.data.valid
         found = float(nets.nats(chosen, valid, recipe).value)
@@ -132,10 +138,10 @@ def test_validation_picks_the_epoch_and_a_stopped_run_goes_on(tmp_path: Path) ->
             nets.nats(last, valid, recipe).value, whole.valid[0, -1], rtol=1e-5
         )
 
-        told = iter((0, 1))
+        calls = iter((0, 1))
 
         def stop(epochs: int) -> None:
-            if next(told):
+            if next(calls):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):

@@ -194,7 +194,7 @@ def test_the_loss_counts_known_days_alone() -> None:
     x, runoff = rng.random((2, 7, 2), np.float32), rng.random((2, 4), np.float32)
     known, keep = rng.random((2, 4)) < 0.5, rng.random((2, 4, 3)) < 0.6
     rates = nets.Rates(0.0, 0.4, 0.5, 0.0)
-    y = np.asarray(lstm_jax.apply(network.lstm, x)[0])[:, 3:] * keep / 0.6
+    y = np.asarray(lstm_jax.apply(network.cell, x)[0])[:, 3:] * keep / 0.6
     errors = y @ np.asarray(network.w) + 0.3 - np.sqrt(runoff)
     found = nets.loss(network, rates, x, runoff, known, keep)
     np.testing.assert_allclose(found, np.mean(errors[known] ** 2), rtol=1e-5)
@@ -212,7 +212,7 @@ def test_what_is_predicted_stands_at_its_day(basin: series.Series) -> None:
     found = train.runoff(settings, basin, [job], best[None])[0]
     october = series.first_day(basin.dates, 2003)
     x = job.x[october - 365 : october + 366]
-    y, _ = lstm_jax.apply(network.lstm, x)
+    y, _ = lstm_jax.apply(network.cell, x)
     wanted = np.maximum(0, np.asarray(y @ network.w + network.b))[365:] ** 2
     np.testing.assert_allclose(
         found[october : october + 365], wanted[:365] * job.spread, rtol=1e-4, atol=1e-6

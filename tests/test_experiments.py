@@ -10,15 +10,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import lstm_jax
 from experiments import (
     __main__,
     _figure,
-    _parts,
     _registry,
     _results,
+    _run_cache,
+    _training,
     data,
     reber,
 )
@@ -53,7 +55,7 @@ def test_list(capsys: Any) -> None:
 
 def test_gradient_of_states_is_that_of_a_perturbed_run() -> None:
     """Against finite differences of a loop that adds to one state by hand."""
-    params = nets.lstms(3, 4, 9).starts["forget bias 2"](jax.random.key(0))
+    params = nets.lstms(3, 4, 9)["forget bias 2"](jax.random.key(0))
     x = jax.random.normal(jax.random.key(1), (6, 2, 3))
     v = jax.random.normal(jax.random.key(2), (4,))
     h, c = gradients.cell_gradient(lstm_jax.lstm_step, params, x, v)
@@ -92,7 +94,7 @@ def test_smoke(name: str, tmp_path: Path, capsys: Any) -> None:
     figures = list(tmp_path.glob("*.png"))
     assert figures and all(f.stat().st_size > 10_000 for f in figures)
     assert str(tmp_path) not in (tmp_path / "results.json").read_text()
-    assert not (tmp_path / "parts").exists()
+    assert not (tmp_path / "cache").exists()
 
 
 def test_what_is_committed_agrees(capsys: Any) -> None:
@@ -133,10 +135,10 @@ def test_a_changed_number_is_noticed(
     monkeypatch.setattr(_results, "committed", lambda _: document)
     with pytest.raises(SystemExit, match="claims do not hold"):
         __main__.main(["verify"])
-    told = capsys.readouterr().err.splitlines()
-    assert any(line.startswith(f"{name}: not so: ") and said in line for line in told)
-    assert f"{name}: not so: README.md has the tables of results.json" in told
-    assert "report: not so: report.md is of these results" in told
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith(f"{name}: not so: ") and said in line for line in lines)
+    assert f"{name}: not so: README.md has the tables of results.json" in lines
+    assert "report: not so: report.md is of these results" in lines
 
 
 def test_report_names_what_is_missing(monkeypatch: Any, tmp_path: Path) -> None:
@@ -146,13 +148,13 @@ def test_report_names_what_is_missing(monkeypatch: Any, tmp_path: Path) -> None:
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
-    """Parts and loops are kept; what other settings have left is not gone on with."""
+    """Results and loop states are reused, under the same settings alone."""
     settings = __main__.parse("digits", ["--smoke"])[0]
 
-    def parts(settings: Any = settings) -> _parts.Parts:
-        return _parts.Parts(tmp_path, "digits", settings)
+    def cache(settings: Any = settings) -> _run_cache.RunCache:
+        return _run_cache.RunCache(tmp_path, "digits", settings)
 
-    def stretch(n: int, state: Any) -> Any:
+    def chunk(n: int, state: Any) -> Any:
         if n == stop:
             raise KeyboardInterrupt
         return {"a": state["a"] * 3 + n, "key": state["key"]}
@@ -160,36 +162,79 @@ def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
     start = {"a": jnp.ones(2, jnp.int32), "key": jnp.zeros(2, jnp.uint32)}
     stop = 3
     with pytest.raises(KeyboardInterrupt):
-        parts().loop("one", start, stretch, 5)
+        cache().loop("one", start, chunk, 5)
     with pytest.raises(KeyboardInterrupt):
-        parts().loop("two", start, stretch, 5)
+        cache().loop("two", start, chunk, 5)
     stop = 0  # what was done is not done again
-    went_on = parts()
-    assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
+    went_on = cache()
+    assert went_on.loop("one", start, chunk, 5)["a"].tolist() == [301, 301]
     assert went_on.earlier > 0
-    assert went_on.loop("one", start, stretch, 5)["a"].tolist() == [301, 301]
-    few = went_on.loop("two", start, stretch, 5, lambda s: s["a"][0] > 30)
+    assert went_on.loop("one", start, chunk, 5)["a"].tolist() == [301, 301]
+    few = went_on.loop("two", start, chunk, 5, lambda s: s["a"][0] > 30)
     assert few["a"].tolist() == [32, 32]
     stop = -1
     other = dataclasses.replace(settings, seeds=(7,))
-    assert parts(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
+    assert cache(other).loop("one", start, chunk, 1)["a"].tolist() == [3, 3]
 
     made = {"x": np.float32(0.1), "y": [jnp.arange(3)], "n": None, "s": "text"}
-    first = parts()("part", lambda: made)
+    first = cache()("part", lambda: made)
     assert first == {
         "x": float(np.float32(0.1)),
         "y": [[0, 1, 2]],
         "n": None,
         "s": "text",
     }
-    assert parts()("part", dict) == first
+    assert cache()("part", dict) == first
     stop = 0
-    parts().clear()  # what another run has finished here is left
-    assert parts()("part", dict) == {}
-    assert parts(other).loop("one", start, stretch, 1)["a"].tolist() == [3, 3]
-    parts().clear()
-    parts(other).clear()
+    cache().clear()  # what another run has finished here is left
+    assert cache()("part", dict) == {}
+    assert cache(other).loop("one", start, chunk, 1)["a"].tolist() == [3, 3]
+    cache().clear()
+    cache(other).clear()
     assert not list(tmp_path.iterdir())
+
+
+def test_steps_and_their_average_are_those_of_a_loop() -> None:
+    """Two chunks of gradient descent whose batches and carry are numbers."""
+
+    def loss(p: Any, carry: Any, batch: Any, key: Any) -> Any:
+        drawn = jax.random.normal(key)
+        value = 0.5 * (p - batch - carry - drawn) ** 2
+        return value, (carry + batch, drawn)
+
+    average_of = _training.params_ema(lambda n: jnp.where(n < 3, 0.5, 0.75))
+    tx = optax.chain(optax.sgd(0.25), average_of)
+    key, batches = jax.random.key(5), jnp.array([0.5, -1.0, 2.0, 0.25, 3.0])
+    p = average = 1.5
+    learner = _training.Learner(jnp.asarray(p), tx.init(jnp.asarray(p)), jnp.zeros(()))
+    values = []
+    for first, end in ((0, 2), (2, 5)):
+        learner, value, drawn = _training.run_steps(
+            loss, tx, learner, batches[first:end], key=key, first=first
+        )
+        values += value.tolist()
+    expected, carry = [], 0.0
+    for n, batch in enumerate(batches.tolist()):
+        noise = float(jax.random.normal(jax.random.fold_in(key, n)))
+        error = p - batch - carry - noise
+        expected.append(0.5 * error**2)
+        p, carry = p - 0.25 * error, carry + batch
+        kept = 0.5 if n < 3 else 0.75
+        average = kept * average + (1 - kept) * p
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    assert drawn.shape == (3,) and float(drawn[-1]) == noise
+    found = learner.params, learner.opt_state[-1].average, learner.carry
+    np.testing.assert_allclose(found, (p, average, carry), rtol=1e-12)
+
+
+def test_what_has_been_tried_is_known(tmp_path: Path) -> None:
+    log = _training.TuningLog(tmp_path / "tuning.json")
+    key = {"net": "V", "recipe": {"rates": [0.1]}}
+    assert key not in log
+    log.add(key | {"valid": 1.23456789}, {"net": "FGR"})
+    again = _training.TuningLog(log.path)
+    assert key in again and again.rows == [key | {"valid": 1.2346}, {"net": "FGR"}]
+    assert {"net": "V", "recipe": {"rates": [0.2]}} not in again
 
 
 def test_only_a_run_as_committed_replaces_what_is(
@@ -227,20 +272,20 @@ def test_labels_are_moved_as_little_as_it_takes() -> None:
 def test_an_experiment_that_is_stopped_gives_the_same_results(
     tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """Streamflow, killed after the first of its two stretches."""
-    write, count = _parts._replace, iter(range(9))
+    """Streamflow, killed after the first of its two chunks."""
+    write, count = _run_cache._replace, iter(range(9))
 
     def once(path: Path, save: Any) -> None:
         write(path, save)
         if next(count) == 0:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(_parts, "_replace", once)
+    monkeypatch.setattr(_run_cache, "_replace", once)
     with pytest.raises(KeyboardInterrupt):
         run("streamflow", tmp_path / "stopped")
-    assert list((tmp_path / "stopped" / "parts").glob("*/*"))
+    assert list((tmp_path / "stopped" / "cache").glob("*/*"))
     went_on = run("streamflow", tmp_path / "stopped")
-    assert next(count) == 2  # one stretch each time
+    assert next(count) == 2  # one chunk each time
     assert went_on["results"] == run("streamflow", tmp_path / "whole")["results"]
 
 

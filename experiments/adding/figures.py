@@ -35,13 +35,16 @@ def line(axes: Any, x: Any, values: Any, colour: str) -> float:
 
 
 def name_ends(axes: Any, x: float, ends: dict[str, float]) -> None:
-    """Writes names at the ends of lines, moved apart where they would overlap."""
+    """Names the lines at their ends, those that diverged as such."""
     axes.set_xlim(right=x)
-    heights = 10 ** _figure.apart(np.log10(list(ends.values())), GAP)
-    for name, height in zip(ends, heights, strict=True):
-        short = name.replace("forget bias", "bias")
-        short += ", diverged" if ends[name] >= CEILING else ""
-        _figure.label(axes, x, float(height), short, COLOURS.get(name, _figure.BLACK))
+    named = {
+        name.replace("forget bias", "bias") + (", diverged" if y >= CEILING else ""): (
+            y,
+            COLOURS.get(name, _figure.BLACK),
+        )
+        for name, y in ends.items()
+    }
+    _figure.label_ends(axes, x, named, GAP)
 
 
 def panels(document: dict[str, Any], figure: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import _seeds
+from experiments._training import Learner, Network, run_steps, seed_keys, stack
 from experiments.adding import nets, task
 
 CAP = 1e6  # larger errors, and those that are no number, count as this one
@@ -46,17 +46,15 @@ class Budget:
         return self.updates // self.every
 
 
-class Learner(NamedTuple):
+class Trained(NamedTuple):
     """A network in training.
 
     Attributes:
-        network: `nets.Network`.
-        moments: the optimiser's.
-        curve: (points,) mean squared error, a mean over each stretch of updates.
+        learner: whose parameters are a `Network`.
+        curve: (points,) mean squared error, a mean over each chunk of updates.
     """
 
-    network: Any
-    moments: Any
+    learner: Learner
     curve: jax.Array
 
 
@@ -68,53 +66,54 @@ def optimizer(budget: Budget, rate: Any) -> optax.GradientTransformation:
     )
 
 
-def squared_error(network: nets.Network, x: jax.Array, y: jax.Array) -> jax.Array:
+def squared_error(network: Network, x: jax.Array, y: jax.Array) -> jax.Array:
     """Mean over the batch."""
     return jnp.mean(jnp.square(nets.answers(network, x) - y))
 
 
-def stretch(
-    budget: Budget, length: int, learner: Learner, key: jax.Array, rate: Any, n: Any
-) -> Learner:
+def train_chunk(
+    budget: Budget, length: int, trained: Trained, key: jax.Array, rate: Any, n: Any
+) -> Trained:
     """Trains one network for `every` updates, each on new sequences."""
 
-    def update(state: Any, number: jax.Array) -> tuple[Any, jax.Array]:
-        network, moments = state
-        own = jax.random.fold_in(key, number)
-        x, y = task.sequences(own, length, budget.batch_size)
-        error, gradient = jax.value_and_grad(squared_error)(network, x, y)
-        step, moments = optimizer(budget, rate).update(gradient, moments, network)
-        return (optax.apply_updates(network, step), moments), error
+    def loss(network: Network, carry: Any, batch: Any, key: jax.Array) -> Any:
+        x, y = task.sequences(key, length, budget.batch_size)
+        return squared_error(network, x, y), (carry, {})
 
-    numbers = n * budget.every + jnp.arange(budget.every)
-    state = learner.network, learner.moments
-    state, errors = jax.lax.scan(update, state, numbers)
-    return Learner(*state, learner.curve.at[n].set(errors.mean()))
+    learner, errors, _ = run_steps(
+        loss,
+        optimizer(budget, rate),
+        trained.learner,
+        key=key,
+        first=n * budget.every,
+        steps=budget.every,
+    )
+    return Trained(learner, trained.curve.at[n].set(errors.mean()))
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def stretches(
-    budget: Budget, length: int, learners: Any, keys: Any, rates: Any, n: Any
+def train_chunks(
+    budget: Budget, length: int, trained: Any, keys: Any, rates: Any, n: Any
 ) -> Any:
-    """`stretch` of learners (starts, lanes), keys (lanes,), rates (starts, lanes)."""
-    lanes = jax.vmap(partial(stretch, budget, length), (0, 0, 0, None))
-    return jax.vmap(lanes, (0, None, 0, None))(learners, keys, rates, n)
+    """`train_chunk` of nets (starts, lanes), keys (lanes,), rates (starts, lanes)."""
+    lanes = jax.vmap(partial(train_chunk, budget, length), (0, 0, 0, None))
+    return jax.vmap(lanes, (0, None, 0, None))(trained, keys, rates, n)
 
 
-def begin(budget: Budget, length: int, cell: str, keys: jax.Array) -> Learner:
+def begin(budget: Budget, length: int, cell: str, keys: jax.Array) -> Trained:
     """Draws a net for each start of a cell and each key (lanes,).
 
     It does so step by step, where one orthogonal matrix is compiled for all of them.
     """
 
-    def one(start: nets.Start, key: jax.Array) -> Learner:
+    def one(start: nets.Start, key: jax.Array) -> Trained:
         network = nets.init(start, budget.units, length, key)
-        moments = optimizer(budget, 1.0).init(network)
-        return Learner(network, moments, jnp.zeros(budget.points))
+        learner = Learner(network, optimizer(budget, 1.0).init(network))
+        return Trained(learner, jnp.zeros(budget.points))
 
-    return _seeds.stack(
+    return stack(
         [
-            _seeds.stack([one(start, key) for key in keys])
+            stack([one(start, key) for key in keys])
             for start in nets.CELLS[cell].values()
         ]
     )
@@ -127,8 +126,8 @@ def train(
     seeds: Sequence[int],
     rates: Any,
     loop: Callable[..., Any],
-    advance: Callable[[float], None],
-) -> Learner:
+    on_progress: Callable[[float], None],
+) -> Trained:
     """Trains all starts of a cell.
 
     Args:
@@ -137,22 +136,22 @@ def train(
         cell: of `nets.CELLS`.
         seeds: (lanes,), which decide start and sequences.
         rates: (starts, lanes), of Adam.
-        loop: `Parts.loop`, given its name.
-        advance: called after each stretch with the error of the net in the middle.
+        loop: `RunCache.loop` with its name.
+        on_progress: called after each chunk with the median error of the nets.
 
     Returns:
-        Trained `Learner`s, every leaf (starts, lanes, …).
+        Trained nets, every leaf (starts, lanes, …).
     """
-    learners = begin(budget, length, cell, _seeds.keys(seeds, START))
-    rates = jnp.asarray(rates, learners.curve.dtype)
-    keys = _seeds.keys(seeds, TRAIN)
+    trained = begin(budget, length, cell, seed_keys(seeds, START))
+    rates = jnp.asarray(rates, trained.curve.dtype)
+    keys = seed_keys(seeds, TRAIN)
 
-    def step(n: int, learners: Learner) -> Learner:
-        learners = stretches(budget, length, learners, keys, rates, n)
-        advance(float(np.median(learners.curve[..., n])))
-        return learners
+    def chunk(n: int, trained: Trained) -> Trained:
+        trained = train_chunks(budget, length, trained, keys, rates, n)
+        on_progress(float(np.median(trained.curve[..., n])))
+        return trained
 
-    return loop(learners, step, budget.points)
+    return loop(trained, chunk, budget.points)
 
 
 @partial(jax.jit, static_argnums=(2, 3))

@@ -3,25 +3,18 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 import lstm_jax
+from experiments._training import Network
 from lstm_jax import variants
 from lstm_jax.initializers import chrono, forget_bias, glorot_uniform
 
 INPUTS = 2
 Start = Callable[[jax.Array, int, int], Any]  # (key, H, T) -> the cell's parameters
-
-
-class Network(NamedTuple):
-    """A cell, and the linear unit that reads its last output."""
-
-    cell: Any
-    w: jax.Array
-    b: jax.Array
 
 
 def identity(key: jax.Array, shape: tuple[int, int], dtype: Any = None) -> jax.Array:
@@ -72,14 +65,8 @@ def init(start: Start, units: int, length: int, key: jax.Array) -> Network:
 
 def answers(network: Network, x: jax.Array) -> jax.Array:
     """Reads sequences (T, B, 2) and gives one number each (B,)."""
-    cell = network.cell
-    if isinstance(cell, lstm_jax.LSTMParams):
-        y, _ = lstm_jax.apply(cell, x, time_major=True)
-        last = y[-1]
-    else:
-        state = variants.zero_state(cell, x.shape[1:2])
-        last, _ = lstm_jax.unroll(variants.step, cell, state, x)
-    return (last @ network.w + network.b[None])[:, 0]
+    y, _ = lstm_jax.apply(network.cell, x, time_major=True)
+    return (y[-1] @ network.w + network.b[None])[:, 0]
 
 
 def names() -> list[str]:

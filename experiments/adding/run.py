@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from rich.progress import Progress
 
-from experiments import _seeds
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
+from experiments._training import seed_keys
 from experiments.adding import learning, nets
 from experiments.adding.figures import draw
 from experiments.adding.report import compare, tables
@@ -82,11 +82,11 @@ def budget(settings: Settings) -> learning.Budget:
 
 def key(settings: Settings, stream: int, length: int) -> jax.Array:
     """Of held-out sequences."""
-    return jax.random.fold_in(_seeds.keys([settings.search_seed], stream)[0], length)
+    return jax.random.fold_in(seed_keys([settings.search_seed], stream)[0], length)
 
 
 def search(
-    settings: Settings, cell: str, length: int, parts: Parts, advance: Any
+    settings: Settings, cell: str, length: int, cache: RunCache, on_progress: Any
 ) -> dict[str, np.ndarray]:
     """Trains one net of each start with each rate.
 
@@ -94,18 +94,18 @@ def search(
         By name of the net: validation errors (rates,).
     """
     rates = settings.rates
-    learners = learning.train(
+    trained = learning.train(
         budget(settings),
         length,
         cell,
         [settings.search_seed] * len(rates),
         [rates] * len(nets.CELLS[cell]),
-        partial(parts.loop, f"search {cell} {length}"),
-        advance,
+        partial(cache.loop, f"search {cell} {length}"),
+        on_progress,
     )
     held_out = key(settings, learning.VALIDATE, length)
     errors, _ = learning.held_out(
-        learners.network, held_out, length, settings.validation
+        trained.learner.params, held_out, length, settings.validation
     )
     return dict(zip(nets.CELLS[cell], np.asarray(errors), strict=True))
 
@@ -134,8 +134,8 @@ def study(
     cell: str,
     length: int,
     rates: dict[str, float],
-    parts: Parts,
-    advance: Any,
+    cache: RunCache,
+    on_progress: Any,
 ) -> dict[str, Any]:
     """Trains with all seeds at one length, and tests.
 
@@ -143,20 +143,20 @@ def study(
         `nets`: by name, learning curves (seeds, points) and test errors (seeds,) by
         length; and `constant`: by length, the error of the constant 1.
     """
-    learners = learning.train(
+    trained = learning.train(
         budget(settings),
         length,
         cell,
         settings.seeds,
         [[rates[name]] * len(settings.seeds) for name in nets.CELLS[cell]],
-        partial(parts.loop, f"train {cell} {length}"),
-        advance,
+        partial(cache.loop, f"train {cell} {length}"),
+        on_progress,
     )
     tests = {}
     for steps in (length * times for times in settings.longer):
         sequences = key(settings, learning.TEST, steps), steps, settings.test
-        tests[str(steps)] = learning.held_out(learners.network, *sequences)
-    curves = learning.capped(learners.curve)
+        tests[str(steps)] = learning.held_out(trained.learner.params, *sequences)
+    curves = learning.capped(trained.curve)
     found = {
         name: {
             "curve": curves[n],
@@ -179,15 +179,15 @@ def parameters(settings: Settings) -> dict[str, int]:
     return counts
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Goes through all cells and lengths."""
     lengths = sorted(settings.lengths)
     searched = [n for n in lengths if n <= settings.search_up_to] or lengths[:1]
-    stretches = (len(lengths) + len(searched)) * budget(settings).points
-    total = len(settings.cells) * stretches
+    chunks = (len(lengths) + len(searched)) * budget(settings).points
+    total = len(settings.cells) * chunks
     task_id = progress.add_task("adding", total=total, note="compiling")
 
-    def advance(what: str, error: float) -> None:
+    def on_progress(what: str, error: float) -> None:
         progress.update(task_id, advance=1, note=f"{what}: error {error:.2g}")
 
     found: dict[str, Any] = {str(n): {} for n in lengths}
@@ -199,9 +199,9 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
             for length in lengths:
                 what = f"{cell}, T = {length}"
                 if length in searched:
-                    tell = partial(advance, f"{what}, search")
-                    make = partial(search, settings, cell, length, parts, tell)
-                    errors = parts(f"{what}, search", make)
+                    report = partial(on_progress, f"{what}, search")
+                    make = partial(search, settings, cell, length, cache, report)
+                    errors = cache(f"{what}, search", make)
                     rates = {
                         name: choose(settings.rates, own, rates.get(name))
                         for name, own in errors.items()
@@ -210,9 +210,9 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
                         name: {"errors": own, "rate": rates[name]}
                         for name, own in errors.items()
                     }
-                tell = partial(advance, what)
-                make = partial(study, settings, cell, length, rates, parts, tell)
-                part = parts(what, make)
+                report = partial(on_progress, what)
+                make = partial(study, settings, cell, length, rates, cache, report)
+                part = cache(what, make)
                 found[str(length)] |= part["nets"]
                 constant |= part["constant"]
         return {

@@ -135,10 +135,10 @@ def modern(key: jax.Array, layout: Layout, bias_init: BiasInit) -> Net:
 
 def outputs(net: Net, x: jax.Array) -> jax.Array:
     """What a net says after each step of x (T, I): (T, O)."""
-    state = variants.zero_state(net.cell)
+    state = lstm_jax.zero_state(net.cell)
     # Steps this small take longer to begin than to do.
     pairs = lstm_jax.Scan(unroll=2)
-    _, h = lstm_jax.unroll(variants.step, net.cell, state, x, implementation=pairs)
+    _, h = lstm_jax.unroll(lstm_jax.lstm_step, net.cell, state, x, implementation=pairs)
     return readout(net, h)
 
 

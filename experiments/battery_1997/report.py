@@ -55,8 +55,8 @@ def successes(first: Sequence[int], budget: int) -> str:
     if not reached:
         return share
     middle = np.median([n or np.inf for n in first])
-    told = f"{middle:,.0f}" if np.isfinite(middle) else f"> {budget:,}"
-    return f"{share}: {told} ({min(reached):,} to {max(reached):,})"
+    median = f"{middle:,.0f}" if np.isfinite(middle) else f"> {budget:,}"
+    return f"{share}: {median} ({min(reached):,} to {max(reached):,})"
 
 
 def _published(case: Case) -> str:
@@ -112,7 +112,7 @@ def tables(document: dict[str, Any]) -> str:
     """Renders sequences to success, the tests, and what else was tried."""
     courses, settings = document["results"]["courses"], document["settings"]
     tuning = document["results"]["tuning"]
-    told = [
+    sections = [
         wrapped(
             "How many seeds have succeeded: sequences until then, the median of all "
             "seeds and the range of those that have. Fresh sequences wrong: of "
@@ -126,8 +126,8 @@ def tables(document: dict[str, Any]) -> str:
         ("order", _said("order")),
     ):
         if any(groups(courses, of)):
-            told.append(_table(courses, of, said))
-    told += [
+            sections.append(_table(courses, of, said))
+    sections += [
         "Other settings for Reber with the cell of 1997, seeds from 100 up:\n",
         _tried(
             tuning,
@@ -139,7 +139,7 @@ def tables(document: dict[str, Any]) -> str:
         "Settings tried for the modern cell, seeds from 100 up:\n",
         _tried(tuning, {course: course for course in CASES if CASES[course].modern}),
     ]
-    return "\n".join(told)
+    return "\n".join(sections)
 
 
 def _said(of: str) -> dict[str, str]:

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from rich.progress import Progress
 
-from experiments import _seeds
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
+from experiments._training import seed_keys
 from experiments.battery_1997 import tasks
 from experiments.battery_1997.cases import CASES, LIMITS, Case, task
 from experiments.battery_1997.nets import Net, literal, modern, weights
@@ -21,9 +21,9 @@ from experiments.battery_1997.report import compare, draw, tables
 from experiments.battery_1997.training import (
     CRITERIA,
     Bars,
-    Course,
     Draw,
     Found,
+    TrainingRun,
     Trials,
     until_all_strings,
     until_right,
@@ -85,12 +85,12 @@ SMOKE = Settings(
 class Work:
     """What all courses of one run share."""
 
-    def __init__(self, settings: Settings, progress: Progress, parts: Parts) -> None:
-        self.settings, self.progress, self.parts = settings, progress, parts
+    def __init__(self, settings: Settings, progress: Progress, cache: RunCache) -> None:
+        self.settings, self.progress, self.cache = settings, progress, cache
 
     def trials(self, choices: int, seeds: int, rate: float, stream: int) -> Trials:
         """The first so many seeds for each of the choices, seeds in the inner loop."""
-        key = _seeds.keys(self.settings.seeds[:seeds], stream)
+        key = seed_keys(self.settings.seeds[:seeds], stream)
         count = choices * seeds
         return Trials(
             jnp.tile(key, choices),
@@ -105,39 +105,39 @@ class Work:
             bias = case.forget_bias
             start = chrono(self.settings.steps) if bias is None else forget_bias(bias)
             init = partial(modern, layout=case.layout, bias_init=start)
-        key = _seeds.keys(self.settings.seeds[:seeds], 0)
+        key = seed_keys(self.settings.seeds[:seeds], 0)
         # Compiled with all optimizations this takes longer than it runs.
         quick = {"xla_backend_optimization_level": 0}
         nets = jax.jit(jax.vmap(init), compiler_options=quick)(jnp.tile(key, choices))
         return nets.replace(linear=case.linear)
 
-    def course(
+    def training_run(
         self, name: str, case: Case, draw: Draw, nets: Net, trials: Trials, size: int
-    ) -> Course:
-        """A course with its budget, which shows how far it is."""
+    ) -> TrainingRun:
+        """Nets with their budget, and a progress bar."""
         budget = math.ceil(self.settings.budget * case.unit / size) * size
         count = len(trials.choice)
         task_id = self.progress.add_task(name, total=budget, note="compiling")
 
-        def tell(sequences: int, done: int) -> None:
+        def on_progress(sequences: int, done: int) -> None:
             note = f"{done} of {count} nets have succeeded"
             self.progress.update(task_id, completed=sequences, note=note)
 
         rule = update_each_step if case.each_step else update
-        return Course(name, rule, draw, nets, trials, budget, size, tell)
+        return TrainingRun(name, rule, draw, nets, trials, budget, size, on_progress)
 
 
-def about(case: Case, course: Course) -> dict[str, Any]:
-    """What a reader of the results has to know of a course."""
+def about(case: Case, trained: TrainingRun) -> dict[str, Any]:
+    """What the results say of the nets of a course."""
     start = ""
     if case.modern:
         bias = case.forget_bias
         start = "chrono" if bias is None else f"forget bias {bias:g}"
     return {
-        "weights": weights(jax.tree.map(lambda a: a[0], course.nets)),
+        "weights": weights(jax.tree.map(lambda a: a[0], trained.nets)),
         "rate": case.rate,
         "start": start,
-        "budget": course.budget,
+        "budget": trained.budget,
     }
 
 
@@ -158,10 +158,10 @@ def reber(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
     trials = trials._replace(choice=jnp.arange(count) % settings.pairs)
     draw = partial(tasks.reber_sample, sets=train, all_legal=case.all_legal)
     nets = work.nets(case, 1, count)
-    course = work.course(name, case, draw, nets, trials, settings.look)
-    first = until_all_strings(work.parts, course, sets)
+    trained = work.training_run(name, case, draw, nets, trials, settings.look)
+    first = until_all_strings(work.cache, trained, sets)
     found = {"training set": first[:, 0].tolist(), "both sets": first[:, 1].tolist()}
-    return [about(case, course) | found]
+    return [about(case, trained) | found]
 
 
 def at_the_end(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
@@ -174,7 +174,7 @@ def at_the_end(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
     # The other nets take the first reading alone.
     readings = len(tasks.READINGS) if name == "adding" else 1
     sequences = {"adding": tasks.adding, "order": tasks.temporal_order}[task(name)]
-    course = work.course(
+    trained = work.training_run(
         name,
         case,
         partial(sequences, steps=settings.steps),
@@ -184,12 +184,12 @@ def at_the_end(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
     )
     bars = Bars(*LIMITS[task(name)], settings.window)
     tests = work.trials(readings, fewer, case.rate, 2).key
-    found = until_right(work.parts, course, bars, tests, settings.fresh)
+    found = until_right(work.cache, trained, bars, tests, settings.fresh)
     results = []
     for n in range(readings):
         mine = Found(*(a[n * fewer : (n + 1) * fewer].tolist() for a in found))
         results.append(
-            about(case, course)
+            about(case, trained)
             | dict(zip(CRITERIA, zip(*mine.first, strict=True), strict=True))
             | {"wrong": mine.wrong}
         )
@@ -203,9 +203,9 @@ def learned(work: Work, name: str, case: Case) -> list[dict[str, Any]]:
         return one(work, name, case)
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Runs every course; gives a list of results for each, one a reading."""
-    work = Work(settings, progress, parts)
+    work = Work(settings, progress, cache)
     results = {}
     for name in settings.courses:
         case = CASES[name]

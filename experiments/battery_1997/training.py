@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments._parts import Parts
+import lstm_jax
+from experiments._run_cache import RunCache
 from experiments.battery_1997.nets import Net, outputs, readout
 from experiments.battery_1997.tasks import Sample, Strings, all_right
-from lstm_jax import variants
 
 # (key, choice) -> a sequence; the choice is of a reading or of a training set.
 Draw = Callable[[jax.Array, jax.Array], Sample]
 Update = Callable[[Net, Sample, jax.Array], tuple[Net, jax.Array]]
-Tell = Callable[[int, int], None]  # sequences so far, nets that have succeeded
+OnProgress = Callable[[int, int], None]  # (sequences so far, nets that succeeded)
 
 # Readings of "the average error is below … and the last 2,000 are right".
 CRITERIA = "mean error", "mean square", "all", "both"
@@ -75,19 +75,19 @@ def update_each_step(
         net, state, trace = carry
 
         def loss(net: Net, c: jax.Array) -> tuple[jax.Array, Any]:
-            after, h = variants.step(net.cell, state._replace(c=c), now.x)
+            after, h = lstm_jax.lstm_step(net.cell, state._replace(c=c), now.x)
             y = readout(net, h[None])[0]
             return 0.5 * now.asked * jnp.square(y - now.target).sum(), (after, y)
 
         (own, by_c), (after, y) = jax.grad(loss, (0, 1), has_aux=True)(net, state.c)
         cell = jax.tree.map(lambda g, t: g + jnp.tensordot(by_c, t, 1), own.cell, trace)
-        added = jax.jacrev(lambda cell: variants.step(cell, state, now.x)[0].c)(
+        added = jax.jacrev(lambda cell: lstm_jax.lstm_step(cell, state, now.x)[0].c)(
             net.cell
         )
         trace = jax.tree.map(jnp.add, trace, added)
         return (descend(net, own.replace(cell=cell), rate), after, trace), y
 
-    state = variants.zero_state(net.cell)
+    state = lstm_jax.zero_state(net.cell)
     trace = jax.tree.map(lambda a: jnp.zeros((*state.c.shape, *a.shape)), net.cell)
     (net, _, _), y = jax.lax.scan(step, (net, state, trace), sample)
     return net, errors(y, sample)
@@ -105,7 +105,7 @@ def learn(
     return jax.lax.scan(one, net, begin + jnp.arange(count))
 
 
-class Course(NamedTuple):
+class TrainingRun(NamedTuple):
     """Nets that learn side by side.
 
     Attributes:
@@ -116,7 +116,7 @@ class Course(NamedTuple):
         trials: (S,).
         budget: sequences at most; a multiple of the size.
         size: sequences in one program, which is run again and again.
-        tell: is told how far it is.
+        on_progress: called after each chunk.
     """
 
     name: str
@@ -126,22 +126,22 @@ class Course(NamedTuple):
     trials: Trials
     budget: int
     size: int
-    tell: Tell
+    on_progress: OnProgress
 
     def loop(
-        self, parts: Parts, state: Any, program: Callable[..., Any], done: Any
+        self, cache: RunCache, state: Any, program: Callable[..., Any], done: Any
     ) -> Any:
         """Calls program(begin, state) until all is done or the budget is spent."""
 
-        def stretch(n: int, state: Any) -> Any:
+        def chunk(n: int, state: Any) -> Any:
             state = program(n * self.size, state)
-            self.tell((n + 1) * self.size, int(done(state).sum()))
+            self.on_progress((n + 1) * self.size, int(done(state).sum()))
             return state
 
-        return parts.loop(
+        return cache.loop(
             self.name,
             state,
-            stretch,
+            chunk,
             self.budget // self.size,
             lambda state: bool(done(state).all()),
         )
@@ -203,27 +203,27 @@ class Found(NamedTuple):
 
 
 def until_right(
-    parts: Parts, course: Course, bars: Bars, tests: jax.Array, fresh: int
+    cache: RunCache, run: TrainingRun, bars: Bars, tests: jax.Array, fresh: int
 ) -> Found:
     """Learns until all trials meet both bars, or the budget is spent; then tests.
 
     Args:
-        parts: of the run.
-        course: what is to be learned.
+        cache: of the run.
+        run: nets, task and budget.
         bars: what counts as success.
         tests: (S,) keys of sequences that no net has seen.
         fresh: how many of them a net is tested with, as it was at the end of the
-            stretch in which it met both bars, or of the budget.
+            chunk in which it met both bars, or of the budget.
 
     Returns:
         What was found.
     """
-    one = partial(learn, course.update, course.draw, course.size)
+    one = partial(learn, run.update, run.draw, run.size)
     step = jax.jit(jax.vmap(one, (0, 0, None)))
-    count = len(course.trials.choice)
+    count = len(run.trials.choice)
 
     def program(begin: int, state: Any) -> Any:
-        nets, new = jax.device_get(step(state["nets"], course.trials, begin))
+        nets, new = jax.device_get(step(state["nets"], run.trials, begin))
         open_ = state["first"][:, BOTH] == 0
 
         def keep(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -236,29 +236,29 @@ def until_right(
             "kept": jax.tree.map(keep, state["kept"], nets),
         }
 
-    nets = jax.device_get(course.nets)
+    nets = jax.device_get(run.nets)
     state = {
         "nets": nets,
         "first": np.zeros((count, len(CRITERIA)), int),
         "recent": np.ones((count, bars.window, 3), np.float32),
         "kept": nets,
     }
-    state = course.loop(parts, state, program, lambda s: s["first"][:, BOTH] > 0)
+    state = run.loop(cache, state, program, lambda s: s["first"][:, BOTH] > 0)
     # With a rate of 0 the program that has been compiled already learns nothing.
-    test = course.trials._replace(key=tests, rate=jnp.zeros(count))
+    test = run.trials._replace(key=tests, rate=jnp.zeros(count))
     errors = np.concatenate(
-        [step(state["kept"], test, n)[1] for n in range(0, fresh, course.size)], 1
+        [step(state["kept"], test, n)[1] for n in range(0, fresh, run.size)], 1
     )[:, :fresh]
     wrong = (~(errors[..., 0] < bars.each)).sum(1)
     return Found(state["first"], wrong)
 
 
-def until_all_strings(parts: Parts, course: Course, sets: Strings) -> np.ndarray:
+def until_all_strings(cache: RunCache, run: TrainingRun, sets: Strings) -> np.ndarray:
     """Learns until every string of a trial's sets is predicted without fault.
 
     Args:
-        parts: of the run.
-        course: its size is that of the stretch between two looks at the sets; its
+        cache: of the run.
+        run: its size is the number of sequences between two looks at the sets; its
             trials choose among them.
         sets: (2, sets, strings, N): training and test strings.
 
@@ -268,7 +268,7 @@ def until_all_strings(parts: Parts, course: Course, sets: Strings) -> np.ndarray
     """
 
     def one(net: Net, trial: Trials, begin: jax.Array) -> tuple[Net, jax.Array]:
-        net, _ = learn(course.update, course.draw, course.size, net, trial, begin)
+        net, _ = learn(run.update, run.draw, run.size, net, trial, begin)
         x = jax.nn.one_hot(jnp.asarray(sets.symbols)[:, trial.choice], 7)
         y = jax.vmap(jax.vmap(partial(outputs, net)))(x)
         legal = jnp.asarray(sets.legal)[:, trial.choice]
@@ -278,12 +278,12 @@ def until_all_strings(parts: Parts, course: Course, sets: Strings) -> np.ndarray
     step = jax.jit(jax.vmap(one, (0, 0, None)))
 
     def program(begin: int, state: Any) -> Any:
-        nets, holds = jax.device_get(step(state["nets"], course.trials, begin))
+        nets, holds = jax.device_get(step(state["nets"], run.trials, begin))
         new = (state["first"] == 0) & holds
-        first = np.where(new, begin + course.size, state["first"])
+        first = np.where(new, begin + run.size, state["first"])
         return {"nets": nets, "first": first}
 
-    first = np.zeros((len(course.trials.choice), 2), int)
-    state = {"nets": course.nets, "first": first}
-    state = course.loop(parts, state, program, lambda s: s["first"][:, 1] > 0)
+    first = np.zeros((len(run.trials.choice), 2), int)
+    state = {"nets": run.nets, "first": first}
+    state = run.loop(cache, state, program, lambda s: s["first"][:, 1] > 0)
     return state["first"]

@@ -4,16 +4,13 @@
 What stands there already is not tried again. The seeds are none of the experiment's.
 """
 
-import json
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
-from experiments._parts import Parts
-from experiments._results import rounded, to_json
+from experiments._run_cache import RunCache
+from experiments._training import TuningLog
 from experiments.battery_1997.cases import CASES, REBER_3X2, Case, task
 from experiments.battery_1997.nets import reber
 from experiments.battery_1997.run import TUNING, Settings, Work, learned
@@ -70,9 +67,11 @@ def attempt(name: str, case: Case, seeds: int, sequences: int) -> dict[str, Any]
         fewer=seeds,
         budget=(sequences - 0.5) / case.unit,  # it is rounded up
     )
-    with Progress(disable=True) as progress, tempfile.TemporaryDirectory() as folder:
-        parts = Parts(Path(folder), "battery_1997", settings)
-        found = learned(Work(settings, progress, parts), name, case)[0]
+    with (
+        Progress(disable=True) as progress,
+        RunCache.temporary("battery_1997", settings) as cache,
+    ):
+        found = learned(Work(settings, progress, cache), name, case)[0]
     bar = "both sets" if task(name) == "reber" else "both"
     return {
         "budget": found["budget"],
@@ -84,13 +83,12 @@ def attempt(name: str, case: Case, seeds: int, sequences: int) -> dict[str, Any]
 
 def main() -> None:
     """Tries what has not been tried."""
-    tried = json.loads(TUNING.read_text()) if TUNING.exists() else []
+    log = TuningLog(TUNING)
     for name, what, case, seeds, sequences in attempts():
         key = {"course": name, "tried": what}
-        if not any(key.items() <= one.items() for one in tried):
-            tried.append(key | attempt(name, case, seeds, sequences))
-            TUNING.write_text(to_json(rounded(tried)))
-            print(name, what, tried[-1]["success"])
+        if key not in log:
+            log.add(key | attempt(name, case, seeds, sequences))
+            print(name, what, log.rows[-1]["success"])
 
 
 if __name__ == "__main__":

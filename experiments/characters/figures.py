@@ -15,9 +15,8 @@ from experiments._figure import (
     GREY,
     ORANGE,
     VERMILION,
-    apart,
     band,
-    label,
+    label_ends,
     saved,
 )
 from experiments.characters.report import (
@@ -58,9 +57,7 @@ def _learning(axes: Axes, document: dict[str, Any]) -> None:
     axes.set_xlim(0, results["step"][-1])
     axes.set_ylim(lowest - room, highest + 3 * room)
     levels["training"] = curve[-1], BLUE
-    moved = apart([nats for nats, _ in levels.values()], 0.7 * room)
-    for height, (name, (_, colour)) in zip(moved, levels.items(), strict=True):
-        label(axes, results["step"][-1], float(height), name, colour)
+    label_ends(axes, results["step"][-1], levels, 0.7 * room)
     axes.set_title("large network")
     axes.set_xlabel("step")
 
@@ -74,11 +71,10 @@ def _orders(axes: Axes, document: dict[str, Any]) -> None:
     axes.axhline(lstm, color=BLUE, linestyle="--", linewidth=1.2)
     axes.plot(orders, nats, "o-", color=ORANGE)
     low, high = axes.get_ylim()
-    heights = apart([lstm, nats[-1]], (high - low) / 15)
     edge = orders[-1] + 0.3
     axes.set_xlim(0.7, edge)
-    label(axes, edge, float(heights[0]), "large LSTM", BLUE)
-    label(axes, edge, float(heights[1]), "n-gram", ORANGE)
+    ends = {"large LSTM": (lstm, BLUE), "n-gram": (nats[-1], ORANGE)}
+    label_ends(axes, edge, ends, (high - low) / 15)
     axes.set_xticks(orders)
     axes.set_title("n-grams, held out")
     axes.set_xlabel("order")
@@ -93,14 +89,12 @@ def _windows(axes: Axes, document: dict[str, Any]) -> None:
         nats = np.asarray([n["held_out_nats"] for n in networks])
         colour = colours[arrangement]
         end = band(axes, windows, nats.T, colour, "o-")
-        ends[arrangement] = windows[-1], end, colour
+        ends[arrangement] = end, colour
     axes.set_xscale("log")
     axes.set_xticks(document["settings"]["windows"])
     axes.set_xticklabels(map(str, document["settings"]["windows"]))
     axes.xaxis.set_minor_locator(NullLocator())
     low, high = axes.get_ylim()
-    heights = apart([nats for _, nats, _ in ends.values()], (high - low) / 15)
-    for height, (name, (x, _, colour)) in zip(heights, ends.items(), strict=True):
-        label(axes, x, float(height), name, colour)
+    label_ends(axes, windows[-1], ends, (high - low) / 15)
     axes.set_title(f"small networks, {document['settings']['seen']:,} characters")
     axes.set_xlabel("window, characters")

@@ -8,7 +8,7 @@ import jax
 from rich.progress import Progress
 
 from experiments import data
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
 from experiments.characters import compression, model, ngrams, sweep
 from experiments.characters.figures import draw
 from experiments.characters.report import compare, tables
@@ -52,7 +52,7 @@ SMOKE = Settings(
 )
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Trains the large model, then the small ones; counts; compresses."""
     whole = data.shakespeare()
     whole = whole[: settings.characters or len(whole)]
@@ -60,18 +60,18 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     cut = len(text.train)
     total = 2 + len(sweep.arrangements(settings))
     with jax.enable_x64(False):
-        results = parts(
-            "main", lambda: model.train(settings, text, parts.own, progress)
+        results = cache(
+            "main", lambda: model.train(settings, text, cache.own, progress)
         )
         task = progress.add_task("baselines", total=total, note="")
 
-        def advance(note: str) -> None:
+        def on_progress(note: str) -> None:
             progress.update(task, advance=1, note=note)
 
-        advance("xz")
-        results["xz"] = parts("xz", lambda: compression.xz(whole[:cut], whole[cut:]))
-        advance("n-grams")
-        results["ngrams"] = parts(
+        on_progress("xz")
+        results["xz"] = cache("xz", lambda: compression.xz(whole[:cut], whole[cut:]))
+        on_progress("n-grams")
+        results["ngrams"] = cache(
             "ngrams",
             lambda: ngrams.study(
                 text.train,
@@ -81,5 +81,5 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
                 ngrams.grid(settings.first_discounts, settings.discount_steps),
             ),
         )
-        results["sweep"] = sweep.run(settings, text, advance, parts)
+        results["sweep"] = sweep.run(settings, text, on_progress, cache)
     return results

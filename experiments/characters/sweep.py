@@ -7,16 +7,17 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 import lstm_jax
-from experiments import _seeds
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
+from experiments._training import Learner, run_steps, seed_keys, stack
 from experiments.characters import model
 from lstm_jax import training
 
-STRETCHES = 10  # of a training run: points of its curve, and places to go on from
+CHUNKS = 10  # of a training run: points of its curve, and places to go on from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,55 +57,59 @@ def schedule(steps: int) -> np.ndarray:
     return np.asarray(jax.vmap(share)(np.arange(1, steps + 1)), np.float32)
 
 
-def direction(clip: float) -> optax.GradientTransformation:
-    """Adam without its learning rate, which differs between networks."""
-    return optax.chain(optax.clip_by_global_norm(clip), optax.scale_by_adam())
+def optimizer(
+    clip: float, rate: jax.Array, shares: jax.Array
+) -> optax.GradientTransformation:
+    """Adam with clipped gradients.
+
+    Args:
+        clip: highest norm of a gradient.
+        rate: () highest learning rate.
+        shares: (U,) of the rate, in the U steps of a chunk.
+    """
+    return optax.chain(
+        optax.clip_by_global_norm(clip),
+        optax.adam(lambda count: rate * shares[count % len(shares)]),
+    )
 
 
-def start(clip: float, lanes: int, network: model.Network) -> Any:
-    """The state of a network before its first step: itself, Adam's moments, a carry."""
+def start(clip: float, lanes: int, network: model.Network) -> Learner:
+    """A network before its first step."""
+    tx = optimizer(clip, jnp.zeros(()), jnp.zeros(1))
     carry = lstm_jax.zero_state(network.lstm, (lanes,))
-    return network, direction(clip).init(network), carry
+    return Learner(network, tx.init(network), carry)
 
 
-def stretch(clip: float, rate: jax.Array, state: Any, batches: Any) -> Any:
+def train_chunk(
+    clip: float, rate: jax.Array, learner: Learner, batches: Any
+) -> tuple[Learner, jax.Array]:
     """Trains one network on one window after another.
 
     Args:
         clip: highest norm of a gradient.
         rate: () highest learning rate.
-        state: the network, Adam's moments, and the carry.
+        learner: carries the state of the network.
         batches: windows (U, …) and shares of the rate (U,).
 
     Returns:
-        The state, and the mean loss.
+        The learner, and the mean loss.
     """
-    tx = direction(clip)
-
-    def step(state: Any, batch: Any) -> Any:
-        network, moments, carry = state
-        windows, share = batch
-        slope = jax.grad(partial(model.loss, None), has_aux=True)
-        gradient, (carry, metrics) = slope(network, carry, windows, None)
-        change, moments = tx.update(gradient, moments)
-        change = jax.tree.map(lambda a: -rate * share * a, change)
-        network = optax.apply_updates(network, change)
-        return (network, moments, carry), metrics["nats"].value
-
-    state, nats = jax.lax.scan(step, state, batches)
-    return state, nats.mean()
+    windows, shares = batches
+    tx = optimizer(clip, rate, jnp.asarray(shares))
+    learner, nats, _ = run_steps(partial(model.loss, None), tx, learner, windows)
+    return learner, nats.mean()
 
 
 class Sweep:
     """Small networks side by side at any window, compiled once for each shape."""
 
-    def __init__(self, settings: Settings, text: model.Text, parts: Parts) -> None:
-        self.settings, self.text, self.parts = settings, text, parts
+    def __init__(self, settings: Settings, text: model.Text, cache: RunCache) -> None:
+        self.settings, self.text, self.cache = settings, text, cache
         cut = len(text.train) * 9 // 10
         self._fitted = text.train[:cut]
         self._chosen_on = text.train[cut : cut + settings.validation]
-        step = partial(stretch, settings.clip)
-        self._stretch = jax.jit(jax.vmap(step, (0, 0, None)))
+        chunk = partial(train_chunk, settings.clip)
+        self._train_chunk = jax.jit(jax.vmap(chunk, (0, 0, None)))
         self._read = jax.jit(jax.vmap(model.read, (0, None)))
 
     def _init(self, key: jax.Array) -> model.Network:
@@ -126,13 +131,13 @@ class Sweep:
         """Chooses a learning rate on the training text; trains all seeds with it."""
         settings, name = self.settings, f"window {window}, {lanes} lanes"
         rates = np.asarray(settings.rates, np.float32)
-        first = _seeds.keys(settings.seeds[:1] * len(rates), 3)
+        first = seed_keys(settings.seeds[:1] * len(rates), 3)
         tried, _ = self.train(
-            f"{name}, rates", self._fitted, window, lanes, first, rates, STRETCHES // 2
+            f"{name}, rates", self._fitted, window, lanes, first, rates, CHUNKS // 2
         )
         nats = self.nats(tried, self._chosen_on)
         best = settings.rates[int(nats.argmin())]
-        keys = _seeds.keys(settings.seeds, 3)
+        keys = seed_keys(settings.seeds, 3)
         networks, curves = self.train(
             name,
             self.text.train,
@@ -140,14 +145,14 @@ class Sweep:
             lanes,
             keys,
             np.full(len(keys), best, np.float32),
-            STRETCHES,
+            CHUNKS,
         )
         return {
             "held_out_nats": self.nats(networks, self.text.held_out),
             "lanes": lanes,
             "learning_rate": best,
             "parameters": sum(a[0].size for a in jax.tree.leaves(networks)),
-            "steps": STRETCHES * self._steps(window, lanes),
+            "steps": CHUNKS * self._steps(window, lanes),
             "train_nats": curves,
             "validation_nats": nats,
             "window": window,
@@ -161,7 +166,7 @@ class Sweep:
         lanes: int,
         keys: jax.Array,
         rates: np.ndarray,
-        stretches: int,
+        chunks: int,
     ) -> tuple[model.Network, np.ndarray]:
         """Trains networks on the same windows.
 
@@ -172,44 +177,47 @@ class Sweep:
             lanes: rows of a batch.
             keys: (N,) of the networks.
             rates: (N,) their highest learning rates.
-            stretches: how long.
+            chunks: how long.
 
         Returns:
-            The networks (N), and the mean loss (N, stretches) of each stretch.
+            The networks (N), and the mean loss (N, chunks) of each chunk.
         """
         each = self._steps(window, lanes)
-        shares = schedule(each * stretches)
+        shares = schedule(each * chunks)
         batch = training.cycle(training.windows(model.pairs(codes), lanes, window))
 
         def one(n: int, state: Any) -> Any:
-            networks, curves = state
+            learners, curves = state
             steps = range(n * each, (n + 1) * each)
             windows = jax.tree.map(lambda *a: np.stack(a), *map(batch, steps))
             batches = windows, shares[steps.start : steps.stop]
-            networks, nats = self._stretch(rates, networks, batches)
+            learners, nats = self._train_chunk(rates, learners, batches)
             curves = curves.copy()
             curves[:, n] = nats
-            return networks, curves
+            return learners, curves
 
-        curves = np.zeros((len(keys), stretches), np.float32)
-        networks = _seeds.stack([self._init(key) for key in keys])
-        state = jax.vmap(partial(start, self.settings.clip, lanes))(networks)
-        networks, curves = self.parts.loop(name, (state, curves), one, stretches)
-        return networks[0], curves
+        curves = np.zeros((len(keys), chunks), np.float32)
+        networks = stack([self._init(key) for key in keys])
+        learners = jax.vmap(partial(start, self.settings.clip, lanes))(networks)
+        learners, curves = self.cache.loop(name, (learners, curves), one, chunks)
+        return learners.params, curves
 
     def _steps(self, window: int, lanes: int) -> int:
-        """Steps of a stretch."""
-        return self.settings.seen // (window * lanes * STRETCHES)
+        """Steps of a chunk."""
+        return self.settings.seen // (window * lanes * CHUNKS)
 
 
 def run(
-    settings: Settings, text: model.Text, advance: Callable[[str], None], parts: Parts
+    settings: Settings,
+    text: model.Text,
+    on_progress: Callable[[str], None],
+    cache: RunCache,
 ) -> list[dict[str, Any]]:
     """Studies all windows, in both arrangements."""
-    sweep = Sweep(settings, text, parts)
+    sweep = Sweep(settings, text, cache)
     results = []
     for window, lanes in arrangements(settings):
-        advance(f"window {window}, {lanes} lanes")
+        on_progress(f"window {window}, {lanes} lanes")
         study = partial(sweep.study, window, lanes)
-        results.append(parts(f"sweep {window} {lanes}", study))
+        results.append(cache(f"sweep {window} {lanes}", study))
     return results

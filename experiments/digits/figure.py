@@ -34,19 +34,18 @@ def panel(axes: Axes, found: dict[str, Any], baselines: dict[str, float]) -> Non
     for name, one in found.items():
         curves = 1 - np.asarray(one["held_out_accuracy"])
         epochs, colour = np.arange(1, curves.shape[1] + 1), COLOURS[name]
-        ends[name] = _figure.band(axes, epochs, curves, colour)
+        ends[name] = _figure.band(axes, epochs, curves, colour), colour
         last = float(epochs[-1])
     for name, accuracy in baselines.items():
-        ends[name] = 1 - accuracy
-        axes.hlines(ends[name], 1, last, COLOURS[name], linestyle="--", linewidth=1.2)
+        error, colour = 1 - accuracy, COLOURS[name]
+        axes.hlines(error, 1, last, colour, linestyle="--", linewidth=1.2)
+        ends[name] = error, colour
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    low, high = np.log(axes.get_ylim())
-    heights = np.exp(_figure.apart(np.log(list(ends.values())), (high - low) / 16))
-    for height, name in zip(heights, ends, strict=True):
-        _figure.label(axes, last, float(height), name, COLOURS[name])
+    low, high = np.log10(axes.get_ylim())
+    _figure.label_ends(axes, last, ends, (high - low) / 16)
     axes.set_xlabel("epoch")
 
 

@@ -50,17 +50,11 @@ def last(settings: Settings, name: NetName, params: Any, x: Any, key: Any) -> ja
         x: (B, T, I).
         key: for zoneout while training; None for evaluation.
     """
-    if name in ("GRU", "RNN"):
-        start = variants.zero_state(params, x.shape[:1])
-        xs = jnp.swapaxes(x, 0, 1)
-        return lstm_jax.unroll(variants.step, params, start, xs)[0]
     regularizer = None
     if name == "LSTM-zoneout":
         share = settings.zoneout
         regularizer = lstm_jax.Regularizer(
             zoneout_h=share, zoneout_c=share, deterministic=key is None
         )
-    y, _ = lstm_jax.apply(
-        params, x, regularizer=regularizer, key=None if regularizer is None else key
-    )
+    y, _ = lstm_jax.apply(params, x, regularizer=regularizer, key=key)
     return y[:, -1]

@@ -12,9 +12,9 @@ import numpy as np
 from rich.progress import Progress
 
 from experiments import data
-from experiments._parts import Parts
 from experiments._registry import Row
 from experiments._results import counted, spread, table
+from experiments._run_cache import RunCache
 from experiments.digits import figure, tasks
 from experiments.digits.settings import NetName, Settings
 from experiments.digits.training import Plan, choose, train
@@ -52,7 +52,12 @@ def read(settings: Settings, task: str, digits: data.Digits) -> data.Digits:
 
 
 def study(
-    settings: Settings, kind: str, net: NetName, digits: data.Digits, told: Any
+    settings: Settings,
+    kind: str,
+    net: NetName,
+    digits: data.Digits,
+    progress: Progress,
+    cache: RunCache,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Chooses a network's learning rate, and trains one a seed on every task.
 
@@ -61,33 +66,33 @@ def study(
         kind: rows or pixels.
         net: the network.
         digits: the images.
-        told: the run's progress and its parts.
+        progress: shows the epochs.
+        cache: of the run.
 
     Returns:
         The rate with what chose it; learning curves by task.
     """
-    progress, parts = told
     bar = progress.add_task(f"{kind} {net}", total=None, note="compiling")
 
-    def advance(losses: np.ndarray, accuracies: np.ndarray) -> None:
+    def on_progress(losses: np.ndarray, accuracies: np.ndarray) -> None:
         note = f"loss {np.median(losses):.3f}, accuracy {np.median(accuracies):.3f}"
         progress.update(bar, advance=1, note=note)
 
     plan = plan_of(settings, kind, net)
-    loop = partial(parts.loop, f"{kind} {net} rate")
-    rate = choose(plan, read(settings, kind, digits), loop, advance)
+    loop = partial(cache.loop, f"{kind} {net} rate")
+    rate = choose(plan, read(settings, kind, digits), loop, on_progress)
     rates = [rate["rate"]] * len(settings.seeds)
     curves: dict[str, Any] = {}
     for task in settings.tasks:
         if tasks.kind_of(task) == kind:
-            loop = partial(parts.loop, f"{task} {net}")
+            loop = partial(cache.loop, f"{task} {net}")
             own = read(settings, task, digits)
-            found = train(plan, own, settings.seeds, rates, loop, advance)
+            found = train(plan, own, settings.seeds, rates, loop, on_progress)
             curves[task] = {name: values.tolist() for name, values in found.items()}
     return rate, curves
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Trains the networks and the baselines."""
     digits = data.digits(settings.train, settings.held_out, settings.split_seed)
     kinds = sorted({tasks.kind_of(task) for task in settings.tasks}, reverse=True)
@@ -96,11 +101,11 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     for kind, net in itertools.product(kinds, settings.nets):
         with jax.enable_x64(False):
             rates[kind][net], found = study(
-                settings, kind, net, digits, (progress, parts)
+                settings, kind, net, digits, progress, cache
             )
         for task, one in found.items():
             curves[task][net] = one
-    baselines = parts("baselines", lambda: tasks.baselines(digits))
+    baselines = cache("baselines", lambda: tasks.baselines(digits))
     return {"baselines": baselines, "rates": rates, "tasks": curves}
 
 

@@ -10,17 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import _seeds, data
+from experiments import data
+from experiments._training import Learner, Network, run_steps, seed_keys, stack
 from experiments.digits import nets
 from experiments.digits.settings import NetName, Settings
-
-
-class Network(NamedTuple):
-    """A recurrent network, and the linear layer that reads its last output."""
-
-    cell: Any
-    w: jax.Array
-    b: jax.Array
 
 
 class Plan(NamedTuple):
@@ -81,31 +74,24 @@ def epoch(plan: Plan, digits: data.Digits, lane: Any) -> Any:
     Args:
         plan: how it learns.
         digits: sequences (N, T, I) for images.
-        lane: the network with its optimizer's moments; which digits make up which
-            minibatch (updates, B); a key; a learning rate.
+        lane: a `Learner`; which digits make up which minibatch (updates, B); a key; a
+            learning rate.
 
     Returns:
-        The network and its moments; training loss in nats and held-out accuracy.
+        The learner; training loss in nats and held-out accuracy.
     """
-    state, order, key, rate = lane
+    learner, order, key, rate = lane
     tx = optimizer(plan, plan.epochs * len(order), rate)
 
-    def loss(network: Network, rows: jax.Array, key: jax.Array) -> jax.Array:
+    def loss(network: Network, carry: Any, rows: jax.Array, key: jax.Array) -> Any:
         entropy = optax.softmax_cross_entropy_with_integer_labels
         scores = logits(plan, network, digits.x[rows], key)
-        return entropy(scores, digits.y[rows]).mean()
+        return entropy(scores, digits.y[rows]).mean(), (carry, {})
 
-    def update(state: Any, batch: Any) -> tuple[Any, jax.Array]:
-        network, moments = state
-        number, rows = batch
-        own = jax.random.fold_in(key, number)
-        value, gradient = jax.value_and_grad(loss)(network, rows, own)
-        step, moments = tx.update(gradient, moments, network)
-        return (optax.apply_updates(network, step), moments), value
-
-    state, losses = jax.lax.scan(update, state, (jnp.arange(len(order)), order))
-    right = logits(plan, state[0], digits.held_out_x).argmax(-1) == digits.held_out_y
-    return state, losses.mean(), right.mean()
+    learner, losses, _ = run_steps(loss, tx, learner, order, key=key)
+    scores = logits(plan, learner.params, digits.held_out_x)
+    right = scores.argmax(-1) == digits.held_out_y
+    return learner, losses.mean(), right.mean()
 
 
 @partial(jax.jit, static_argnums=0)
@@ -133,7 +119,7 @@ def train(
     seeds: Sequence[int],
     rates: Sequence[float],
     loop: Callable[..., Any],
-    advance: Callable[[np.ndarray, np.ndarray], None],
+    on_progress: Callable[[np.ndarray, np.ndarray], None],
 ) -> dict[str, np.ndarray]:
     """Trains one network a seed and rate.
 
@@ -142,30 +128,31 @@ def train(
         digits: sequences (N, T, I) for images.
         seeds: of the networks.
         rates: their learning rates, as many.
-        loop: `Parts.loop` of a name.
-        advance: is told losses and accuracies of all networks after every epoch.
+        loop: `RunCache.loop` of a name.
+        on_progress: called after every epoch with losses and accuracies (networks,).
 
     Returns:
         Training loss and held-out accuracy, (networks, epochs).
     """
     total, on_device = len(digits.y), jax.device_put(digits)
     updates = plan.epochs * (total // plan.batch)
-    networks = _seeds.stack([init(plan, key) for key in _seeds.keys(seeds, 0)])
-    moments = jax.vmap(optimizer(plan, updates, 0.0).init)(networks)
+    networks = stack([init(plan, key) for key in seed_keys(seeds, 0)])
+    opt_state = jax.vmap(optimizer(plan, updates, 0.0).init)(networks)
     highest = jnp.asarray(rates, jnp.float32)
 
-    def stretch(number: int, state: Any) -> Any:
-        learnt, losses, right = state
+    def one_epoch(number: int, state: Any) -> Any:
+        learners, losses, right = state
         orders = np.stack([minibatches(plan, total, s, number) for s in seeds])
-        lanes = learnt, orders, _seeds.keys(seeds, number + 1), highest
-        learnt, loss, share = epochs(plan, on_device, lanes)
+        lanes = learners, orders, seed_keys(seeds, number + 1), highest
+        learners, loss, share = epochs(plan, on_device, lanes)
         losses, right = losses.copy(), right.copy()
         losses[:, number], right[:, number] = loss, share
-        advance(losses[:, number], right[:, number])
-        return learnt, losses, right
+        on_progress(losses[:, number], right[:, number])
+        return learners, losses, right
 
-    blank = np.zeros((len(seeds), plan.epochs), np.float32)
-    _, losses, right = loop(((networks, moments), blank, blank), stretch, plan.epochs)
+    zeros = np.zeros((len(seeds), plan.epochs), np.float32)
+    start = Learner(networks, opt_state), zeros, zeros
+    _, losses, right = loop(start, one_epoch, plan.epochs)
     return {"train_loss": losses, "held_out_accuracy": right}
 
 
@@ -177,7 +164,7 @@ def judged(digits: data.Digits, validation: int) -> data.Digits:
 
 
 def choose(
-    plan: Plan, digits: data.Digits, loop: Callable[..., Any], advance: Any
+    plan: Plan, digits: data.Digits, loop: Callable[..., Any], on_progress: Any
 ) -> dict[str, Any]:
     """The rate of the highest accuracy on the validation digits; the lower of equals.
 
@@ -189,7 +176,7 @@ def choose(
         return {"rate": rates[0], "validation_accuracy": []}
     seeds = [plan.settings.search_seed] * len(rates)
     digits = judged(digits, plan.settings.validation)
-    tried = train(plan, digits, seeds, rates, loop, advance)
+    tried = train(plan, digits, seeds, rates, loop, on_progress)
     accuracies = tried["held_out_accuracy"][:, -1].tolist()
     best = max(range(len(rates)), key=lambda n: (accuracies[n], -rates[n]))
     return {"rate": rates[best], "validation_accuracy": accuracies}

@@ -63,14 +63,14 @@ class State(NamedTuple):
     c: jax.Array
 
 
-class Inside(NamedTuple):
-    """One step: gates (K, 1, N), candidates g and squashed c, both (K, S, N)."""
+class GateValues(NamedTuple):
+    """Of one step: gates (K, 1, N); candidates g and activated c, both (K, S, N)."""
 
     i: jax.Array
     f: jax.Array
     o: jax.Array
     g: jax.Array
-    squashed: jax.Array
+    activated_c: jax.Array
 
 
 def init(rng: np.random.Generator, blocks: int, size: int) -> Params:
@@ -108,9 +108,9 @@ def product(u: jax.Array, w: jax.Array) -> jax.Array:
     return sum(terms[1:], terms[0])
 
 
-def advance(
+def cell_step(
     rules: Rules, params: Params, c: jax.Array, u: jax.Array
-) -> tuple[State, jax.Array, Inside]:
+) -> tuple[State, jax.Array, GateValues]:
     """One step.
 
     Args:
@@ -121,7 +121,7 @@ def advance(
             as a constant.
 
     Returns:
-        The state after the step, the outputs y (7, N), and what happened inside.
+        The state after the step, the outputs y (7, N), and the gate values.
     """
     i, f, o = (
         jax.nn.sigmoid(product(u, w))[:, None]
@@ -130,8 +130,8 @@ def advance(
     f = jnp.where(rules.gated, f, 1.0)
     g = 4.0 * jax.nn.sigmoid(product(u[:-1], params.w_g)) - 2.0
     c = f * c + i * g
-    squashed = 2.0 * jax.nn.sigmoid(c) - 1.0
-    h = o * squashed
+    activated_c = 2.0 * jax.nn.sigmoid(c) - 1.0
+    h = o * activated_c
     from_h = product(h.reshape(-1, h.shape[-1]), params.w_h)
     y = jax.nn.sigmoid(product(u[:INPUTS], params.w_x) + from_h + params.b)
-    return State(h, c), y, Inside(i, f, o, g, squashed)
+    return State(h, c), y, GateValues(i, f, o, g, activated_c)

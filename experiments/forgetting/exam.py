@@ -16,7 +16,7 @@ import numpy as np
 from experiments.forgetting import grammar
 
 FEWEST = 64  # streams side by side; a program is compiled for each power of two
-STRETCH = 1000  # symbols between two looks at who is left
+CHUNK = 1000  # symbols between two looks at who is left
 
 
 class Net(NamedTuple):
@@ -50,7 +50,7 @@ class Streams(NamedTuple):
 
 
 @partial(jax.jit, static_argnums=0)
-def stretch(
+def read_chunk(
     net: Net, params: Any, streams: Streams, bits: jax.Array
 ) -> tuple[Streams, jax.Array]:
     """As many symbols of all streams as there are bits (count, N).
@@ -112,9 +112,9 @@ def lengths(
     streams = begin(net, params)
     if taking is not None:
         streams = streams._replace(alive=jnp.tile(taking, count))
-    for position in range(-(-longest // STRETCH)):
-        whole = np.all(found.reshape(count, nets) >= position * STRETCH, 0)
-        kept = np.logical_or(whole, position * STRETCH < common)
+    for position in range(-(-longest // CHUNK)):
+        whole = np.all(found.reshape(count, nets) >= position * CHUNK, 0)
+        kept = np.logical_or(whole, position * CHUNK < common)
         left = np.flatnonzero(np.asarray(streams.alive) & kept[own % nets])
         if not len(left):
             break
@@ -124,8 +124,8 @@ def lengths(
             lanes = np.resize(left, size)
             params, streams = pick((params, streams), lanes)
             own = own[lanes]
-        bits = grammar.bits(names[own], position, STRETCH)
-        streams, _ = stretch(net, params, streams, bits)
+        bits = grammar.bits(names[own], position, CHUNK)
+        streams, _ = read_chunk(net, params, streams, bits)
         found[own] = np.asarray(streams.length)
     found = found.reshape(count, nets)
     return np.minimum(found, np.maximum(found.min(0), common))
@@ -144,8 +144,8 @@ def norms(net: Net, params: Any, names: np.ndarray, longest: int) -> np.ndarray:
     names = names.reshape(count * nets, -1)
     params = pick(params, np.arange(count * nets) % nets)
     streams, found = begin(net, params), []
-    for position in range(-(-longest // STRETCH)):
-        bits = grammar.bits(names, position, STRETCH)
-        streams, norm = stretch(net, params, streams, bits)
-        found.append(np.asarray(norm).reshape(STRETCH, count, nets).mean(1))
+    for position in range(-(-longest // CHUNK)):
+        bits = grammar.bits(names, position, CHUNK)
+        streams, norm = read_chunk(net, params, streams, bits)
+        found.append(np.asarray(norm).reshape(CHUNK, count, nets).mean(1))
     return np.concatenate(found)[:longest]

@@ -72,8 +72,8 @@ def bits(streams: np.ndarray, position: int, count: int) -> np.ndarray:
 
     Args:
         streams: (N, ...) integers that name the streams.
-        position: stretches of each stream before this one.
-        count: symbols of the stretch.
+        position: chunks of each stream before this one.
+        count: symbols of the chunk.
     """
     drawn = [
         np.random.default_rng([*name, position]).integers(0, 2, count, np.int32)

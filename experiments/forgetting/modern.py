@@ -2,7 +2,7 @@
 """The LSTM of today: forget bias 1, the whole gradient in windows, and Adam."""
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,28 +10,12 @@ import numpy as np
 import optax
 
 import lstm_jax
+from experiments._training import Learner, Network, run_steps
 from experiments.forgetting import exam, grammar, online
 from experiments.forgetting.cell import INPUTS, OUTPUTS
 
 
-class Params(NamedTuple):
-    """The LSTM, and the layer that reads it."""
-
-    lstm: lstm_jax.LSTMParams
-    w: jax.Array
-    b: jax.Array
-
-
-class Trained(NamedTuple):
-    """A net in training: its weights, Adam's moments, its states and its streams."""
-
-    params: Params
-    moments: Any
-    state: Any
-    reader: grammar.Reader
-
-
-def init(rng: np.random.Generator, cells: int) -> Params:
+def init(rng: np.random.Generator, cells: int) -> Network:
     """One net: U(±1/√H), biases 0, of the forget gates 1."""
 
     def draw(*shape: int) -> jax.Array:
@@ -40,69 +24,55 @@ def init(rng: np.random.Generator, cells: int) -> Params:
 
     b = jnp.repeat(jnp.array([0.0, 1.0, 0.0, 0.0]), cells)  # i, f, g, o
     lstm = lstm_jax.LSTMParams(draw(INPUTS, 4 * cells), draw(cells, 4 * cells), b)
-    return Params(lstm, draw(cells, OUTPUTS), jnp.zeros(OUTPUTS))
+    return Network(lstm, draw(cells, OUTPUTS), jnp.zeros(OUTPUTS))
 
 
-def begin(optimizer: Any, params: Params, lanes: int) -> Trained:
-    """One net before its first window."""
-    state = lstm_jax.zero_state(params.lstm, (lanes,))
-    return Trained(params, optimizer.init(params), state, grammar.begin(lanes))
+def begin(optimizer: Any, params: Network, lanes: int) -> Learner:
+    """One net before its first window; it carries its states and its streams."""
+    state = lstm_jax.zero_state(params.cell, (lanes,))
+    return Learner(params, optimizer.init(params), (state, grammar.begin(lanes)))
 
 
-def learn(
-    optimizer: Any, trained: Trained, bits: jax.Array, fresh: jax.Array
-) -> Trained:
-    """One step of Adam on a window of one net.
+def loss(params: Network, carry: Any, batch: Any, _: Any) -> Any:
+    """Cross entropy of a window.
 
     Args:
-        optimizer: Adam.
-        trained: the net.
-        bits: (T, lanes) of its streams.
-        fresh: () whether new streams begin here.
+        params: of one net.
+        carry: its states and streams.
+        batch: bits (T, lanes) of its streams; and () whether new streams begin here.
     """
-    start = grammar.begin(bits.shape[1])
-    before = online.select(fresh, start, trained.reader)
-    carry = online.wiped(fresh, trained.state)
+    bits, fresh = batch
+    state, reader = carry
+    reader = online.tree_where(fresh, grammar.begin(bits.shape[1]), reader)
 
     def read(reader: grammar.Reader, bit: jax.Array) -> tuple[Any, jax.Array]:
         following = grammar.move(reader, bit)
         return following, jnp.stack([reader.symbol, following.symbol])
 
-    reader, symbols = jax.lax.scan(read, before, bits)
+    reader, symbols = jax.lax.scan(read, reader, bits)
     x = jax.nn.one_hot(symbols[:, 0], INPUTS)
-
-    def loss(params: Params) -> tuple[jax.Array, Any]:
-        h, state = lstm_jax.apply(params.lstm, x, carry, time_major=True)
-        entropy = optax.softmax_cross_entropy_with_integer_labels(
-            h @ params.w + params.b, symbols[:, 1]
-        )
-        return entropy.mean(), state
-
-    gradient, state = jax.grad(loss, has_aux=True)(trained.params)
-    step, moments = optimizer.update(gradient, trained.moments, trained.params)
-    return Trained(optax.apply_updates(trained.params, step), moments, state, reader)
+    state = online.zero_where(fresh, state)
+    h, state = lstm_jax.apply(params.cell, x, state, time_major=True)
+    entropy = optax.softmax_cross_entropy_with_integer_labels(
+        h @ params.w + params.b, symbols[:, 1]
+    )
+    return entropy.mean(), ((state, reader), {})
 
 
-def train(
-    optimizer: Any, trained: Trained, bits: jax.Array, fresh: jax.Array
-) -> Trained:
+def train(optimizer: Any, learner: Learner, bits: jax.Array, fresh: jax.Array) -> Any:
     """Steps of Adam of one net: bits (windows, T, lanes), new streams (windows,)."""
-
-    def one(trained: Trained, inputs: Any) -> tuple[Trained, None]:
-        return learn(optimizer, trained, *inputs), None
-
-    return jax.lax.scan(one, trained, (bits, fresh))[0]
+    return run_steps(loss, optimizer, learner, (bits, fresh))[0]
 
 
-def _begin(params: Params) -> Any:
+def _begin(params: Network) -> Any:
     """The state of N nets, N the last axis."""
-    return jax.vmap(lambda p: lstm_jax.zero_state(p.lstm), -1, -1)(params)
+    return jax.vmap(lambda p: lstm_jax.zero_state(p.cell), -1, -1)(params)
 
 
 @partial(jax.vmap, in_axes=-1, out_axes=-1)
-def _step(params: Params, state: Any, reader: grammar.Reader) -> Any:
+def _step(params: Network, state: Any, reader: grammar.Reader) -> Any:
     x = jax.nn.one_hot(reader.symbol, INPUTS)
-    state, h = lstm_jax.lstm_step(params.lstm, state, x)
+    state, h = lstm_jax.lstm_step(params.cell, state, x)
     return state, h @ params.w + params.b
 
 

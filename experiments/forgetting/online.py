@@ -18,10 +18,10 @@ from experiments.forgetting import grammar
 from experiments.forgetting.cell import (
     INPUTS,
     OUTPUTS,
-    Inside,
+    GateValues,
     Params,
     Rules,
-    advance,
+    cell_step,
     seen,
     zero_state,
 )
@@ -95,10 +95,10 @@ def begin(params: Params) -> Learner:
 
 
 def carried(
-    rules: Rules, e: Eligibility, u: jax.Array, c: jax.Array, inside: Inside
+    rules: Rules, e: Eligibility, u: jax.Array, c: jax.Array, values: GateValues
 ) -> Eligibility:
     """∂c/∂w after a step, from that before it, the sources u and the c before it."""
-    i, f, _, g, _ = inside
+    i, f, _, g, _ = values
     u = u[:, None, None]
     return Eligibility(
         f * e.i + u * (g * i * (1 - i)),
@@ -113,7 +113,7 @@ def descent(
     u: jax.Array,
     h: jax.Array,
     error: jax.Array,
-    inside: Inside,
+    values: GateValues,
 ) -> Params:
     """The truncated gradient of ½ Σ (target - y)², its sign turned.
 
@@ -123,12 +123,12 @@ def descent(
         u: what the step saw.
         h: its output.
         error: (target - y) y (1 - y).
-        inside: the step.
+        values: of the step.
     """
     to_h = jnp.sum(params.w_h * error, 1).reshape(h.shape)
-    o, squashed = inside.o, inside.squashed
-    to_c = to_h * o * (1 - squashed * squashed) / 2
-    to_o = to_h * squashed * o * (1 - o)
+    o, activated_c = values.o, values.activated_c
+    to_c = to_h * o * (1 - activated_c * activated_c) / 2
+    to_o = to_h * activated_c * o * (1 - o)
 
     def block(by_cell: jax.Array) -> jax.Array:
         shares = [by_cell[..., k, :] for k in range(h.shape[1])]
@@ -145,12 +145,12 @@ def descent(
     )
 
 
-def select(condition: jax.Array, one: Any, other: Any) -> Any:
-    """`one` where the condition holds, `other` where not."""
+def tree_where(condition: jax.Array, one: Any, other: Any) -> Any:
+    """`jnp.where` on trees."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
-def wiped(condition: jax.Array, tree: Any) -> Any:
+def zero_where(condition: jax.Array, tree: Any) -> Any:
     """Zeros where the condition holds."""
     return jax.tree.map(lambda a: jnp.where(condition, 0.0, a), tree)
 
@@ -158,20 +158,20 @@ def wiped(condition: jax.Array, tree: Any) -> Any:
 def learn(plan: Plan, rules: Rules, learner: Learner, bit: jax.Array) -> Learner:
     """Reads a symbol, learns from what follows it, and goes on or begins afresh."""
     params, c, u, e, reader, length, streams, stopped = learner
-    state, y, inside = advance(rules, params, c, u)
-    e = carried(rules, e, u, c, inside)
+    state, y, values = cell_step(rules, params, c, u)
+    e = carried(rules, e, u, c, values)
     following = grammar.move(reader, bit)
     comes = jax.nn.one_hot(following.symbol, OUTPUTS, axis=0)
     target = jnp.where(rules.both, grammar.legal(reader), comes)
-    down = descent(params, e, u, state.h, (target - y) * y * (1 - y), inside)
+    down = descent(params, e, u, state.h, (target - y) * y * (1 - y), values)
     rate = plan.rate * rules.decay ** (streams // plan.every)
     rate = jnp.where(stopped, 0.0, rate)
     right = grammar.right(reader, y)
     ended = ~right | (length + 1 >= plan.longest)
     streams = streams + (ended & ~stopped)
-    reader = select(ended, grammar.begin(len(bit)), following)
+    reader = tree_where(ended, grammar.begin(len(bit)), following)
     over = ended | rules.reset & (reader.place == 0)
-    h, c, e = wiped(over, (*state, e))
+    h, c, e = zero_where(over, (*state, e))
     return Learner(
         jax.tree.map(lambda w, d: w + rate * d, params, down),
         c,

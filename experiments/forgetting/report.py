@@ -136,21 +136,10 @@ def compare(document: dict[str, Any]) -> list[Row]:
     ]
 
 
-def _lines(axes: Any, x: Any, curves: dict[str, np.ndarray], gap: float) -> None:
-    """Draws medians and ranges over the seeds, names beside the ends."""
-    ends = [
-        _figure.band(axes, x, curve.T, colour)
-        for curve, colour in zip(curves.values(), COLOURS, strict=False)
-    ]
-    heights = 10 ** _figure.apart(np.log10(ends), gap)
-    for name, height, colour in zip(curves, heights, COLOURS, strict=False):
-        _figure.label(axes, x[-1], float(height), name, colour)
-
-
 def _shares(axes: Any, document: dict[str, Any], ending: str) -> None:
     """Draws how many nets have become perfect by when, and how many published."""
     end = document["settings"]["symbols"] / 1e6
-    ends = []
+    ends = {}
     for name, colour in zip(PAPER, COLOURS, strict=False):
         found = document["results"]["kinds"][name + ending]
         after = np.asarray(found["perfect_after"]) / 1e6
@@ -160,11 +149,8 @@ def _shares(axes: Any, document: dict[str, Any], ending: str) -> None:
         axes.step(times, [*shares, shares[-1]], where="post", color=colour)
         published = float(PUBLISHED[name].rstrip("%"))
         axes.plot(end, published, "o", color=colour, mfc="none", clip_on=False)
-        ends.append(shares[-1])
-    for height, name, colour in zip(
-        _figure.apart(ends, 6.0), PAPER, COLOURS, strict=False
-    ):
-        _figure.label(axes, end * 1.02, float(height), name, colour)
+        ends[name] = float(shares[-1]), colour
+    _figure.label_ends(axes, end * 1.02, ends, 6.0)
     axes.set(xlim=(0, end), ylim=(-3, 100), xlabel="training symbols, millions")
 
 
@@ -173,12 +159,12 @@ def draw(document: dict[str, Any], folder: Path) -> None:
     results = document["results"]
     with _figure.saved(folder / "forgetting.png", 16, 4.6) as figure:
         left, middle, right = figure.subplots(1, 3)
-        norms = {
-            name: np.asarray(results["kinds"][name]["norms"])
-            for name in (*PAPER, MODERN)
-        }
-        _lines(left, results["points"], norms, 0.28)
         left.set(xscale="log", yscale="log", xlabel="symbol of the stream")
+        x, ends = results["points"], {}
+        for name, colour in zip((*PAPER, MODERN), COLOURS, strict=True):
+            norms = np.asarray(results["kinds"][name]["norms"])
+            ends[name] = _figure.band(left, x, norms.T, colour), colour
+        _figure.label_ends(left, x[-1], ends, 0.28)
         left.set_ylim(bottom=1.0)
         left.set_title("norm of c, mean over test streams")
         _shares(middle, document, "")

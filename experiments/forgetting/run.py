@@ -12,15 +12,15 @@ import numpy as np
 import optax
 from rich.progress import Progress
 
-from experiments import _seeds
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
+from experiments._training import stack
 from experiments.forgetting import cell, exam, grammar, modern, online
 from experiments.forgetting.report import BLOCKS, MODERN, compare, draw, tables
 
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
 FINAL, TRACE, PRACTICE, CHECKS = 1, 2, 3, 10  # what streams are for
 POINTS = 16  # of the curves that are kept
-STRETCHES = 4  # of the modern LSTM's training
+CHUNKS = 4  # of the modern LSTM's training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,9 +90,9 @@ def blocks_net() -> exam.Net:
 
     def step(params: Any, state: Any, reader: Any) -> Any:
         rules, weights = params
-        state = online.wiped(rules.reset & (reader.place == 0), state)
+        state = online.zero_where(rules.reset & (reader.place == 0), state)
         u = cell.seen(reader.symbol, state.h)
-        return cell.advance(rules, weights, state.c, u)[:2]
+        return cell.cell_step(rules, weights, state.c, u)[:2]
 
     return exam.Net(begin, step, lambda s: jnp.linalg.norm(s.c, axis=(0, 1)))
 
@@ -125,7 +125,9 @@ def first_learner(settings: Settings, kinds: int) -> online.Learner:
     return jax.device_get(online.begin(every))
 
 
-def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) -> Any:
+def train_blocks(
+    settings: Settings, net: exam.Net, cache: RunCache, on_progress: Any
+) -> Any:
     """Trains all nets of memory blocks, side by side.
 
     Returns:
@@ -138,8 +140,8 @@ def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) 
         settings.rate, settings.every, settings.longest, settings.streams
     )
 
-    def stretch(n: int, state: Any) -> Any:
-        advance(f"memory blocks, symbol {n * count:,}")
+    def chunk(n: int, state: Any) -> Any:
+        on_progress(f"memory blocks, symbol {n * count:,}")
         learner, taking = state["learner"], ~np.asarray(state["learner"].stopped)
         learner = practise(plan, all_rules, learner, grammar.bits(own, n, count))
         tests = names(settings, CHECKS + n, settings.tests, kinds)
@@ -164,31 +166,31 @@ def train_blocks(settings: Settings, net: exam.Net, parts: Parts, advance: Any) 
         "lengths": np.zeros((settings.checks, len(own))),
         "perfect": np.zeros(len(own), int),
     }
-    return parts.loop("blocks", start, stretch, settings.checks)
+    return cache.loop("blocks", start, chunk, settings.checks)
 
 
-def train_modern(settings: Settings, parts: Parts, advance: Any) -> modern.Params:
+def train_modern(settings: Settings, cache: RunCache, on_progress: Any) -> Any:
     """Trains the LSTMs of today on as many symbols; nets are the last axis."""
     updates = settings.symbols // (settings.window * settings.lanes)
     optimizer = optax.adam(optax.cosine_decay_schedule(settings.adam, updates))
     train = jax.jit(jax.vmap(partial(modern.train, optimizer), (0, 0, None)))
-    count = updates // STRETCHES
+    count = updates // CHUNKS
     shape = count, settings.window, settings.lanes
 
-    def stretch(n: int, trained: Any) -> Any:
-        advance(f"modern LSTM, update {n * count:,}")
+    def chunk(n: int, trained: Any) -> Any:
+        on_progress(f"modern LSTM, update {n * count:,}")
         own = names(settings, PRACTICE, 1, 1)[0]
         bits = grammar.bits(own, n, math.prod(shape))
         fresh = np.arange(n * count, (n + 1) * count) % settings.restart == 0
         return train(trained, bits.T.reshape(-1, *shape), fresh)
 
-    def begin(seed: int) -> modern.Trained:
+    def begin(seed: int) -> Any:
         rng = np.random.default_rng(seed)
         params = modern.init(rng, settings.blocks * settings.size)
         return modern.begin(optimizer, params, settings.lanes)
 
-    start = jax.device_get(_seeds.stack([begin(seed) for seed in settings.seeds]))
-    trained = parts.loop("modern", start, stretch, STRETCHES)
+    start = jax.device_get(stack([begin(seed) for seed in settings.seeds]))
+    trained = cache.loop("modern", start, chunk, CHUNKS)
     return jax.tree.map(lambda a: np.moveaxis(a, 0, -1), trained.params)
 
 
@@ -226,24 +228,24 @@ def by_kind(names: Any, seeds: int, **arrays: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Trains and tests all kinds of nets."""
     task = progress.add_task("forgetting", total=settings.checks + 6, note="")
 
-    def advance(note: str) -> None:
+    def on_progress(note: str) -> None:
         progress.update(task, advance=1, note=note)
 
     seeds = len(settings.seeds)
     with jax.enable_x64(False):
         all_rules = rules(seeds)
         net = blocks_net()
-        state = train_blocks(settings, net, parts, advance)
-        advance("memory blocks, last tests")
+        state = train_blocks(settings, net, cache, on_progress)
+        on_progress("memory blocks, last tests")
         params = all_rules, state["learner"].params
-        tested = parts("last", lambda: last_tests(settings, net, params, len(BLOCKS)))
-        today = train_modern(settings, parts, advance)
-        advance("modern LSTM, last tests")
-        found = parts("modern", lambda: last_tests(settings, modern.NET, today, 1))
+        tested = cache("last", lambda: last_tests(settings, net, params, len(BLOCKS)))
+        today = train_modern(settings, cache, on_progress)
+        on_progress("modern LSTM, last tests")
+        found = cache("modern", lambda: last_tests(settings, modern.NET, today, 1))
     every = max(1, settings.checks // POINTS)
     kinds = by_kind(
         BLOCKS,

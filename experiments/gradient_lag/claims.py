@@ -16,7 +16,7 @@ def claims(document: dict[str, Any]) -> Iterator[Claim]:
     results = document["results"]
     error = results["closed_form_error"]
     yield error < 0.01, f"the closed form is off by less than 0.01; it is by {error}"
-    starts = set(nets.rnns(1, 1).starts)
+    starts = set(nets.rnns(1, 1))
     yield set(results["rnn"]) == starts, f"the RNNs start in these ways: {starts}"
     lag = results["lags"].index(100)
     for bias in (0, 1, 2, 3, 5):

@@ -64,8 +64,8 @@ def rnn_against_lag(
     params: variants.RNNParams, x: jax.Array, v: jax.Array
 ) -> dict[str, jax.Array]:
     """Relative norms (T,) of ∂L/∂h of a plain RNN."""
-    start = variants.zero_state(params, (x.shape[1],))
-    return {"h": against_lag(state_gradients(variants.step, params, start, x, v))}
+    start = lstm_jax.zero_state(params, (x.shape[1],))
+    return {"h": against_lag(state_gradients(lstm_jax.lstm_step, params, start, x, v))}
 
 
 def cell_gradient(
@@ -74,8 +74,8 @@ def cell_gradient(
     """∂L/∂h and ∂L/∂c (T, B, H), the latter through h_t = o_t tanh(c_t) as well."""
     start = lstm_jax.zero_state(params, (x.shape[1],))
     h, c = state_gradients(step, params, start, x, v)
-    inside = lstm_jax.activations(params, x, time_major=True)
-    return h, c + h * inside.o * (1 - jnp.tanh(inside.c) ** 2)
+    trace = lstm_jax.activations(params, x, time_major=True)
+    return h, c + h * trace.o * (1 - jnp.tanh(trace.c) ** 2)
 
 
 def lstm_against_lag(

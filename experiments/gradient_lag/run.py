@@ -2,7 +2,7 @@
 """Measures gradient against lag, before and after training on recall."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,14 +12,15 @@ import numpy as np
 import optax
 from rich.progress import Progress
 
-from experiments import _seeds
-from experiments._parts import Parts
+import lstm_jax
+from experiments._run_cache import RunCache
+from experiments._training import Learner, run_steps, seed_keys, stack
 from experiments.gradient_lag.gradients import (
     closed_form_error,
     lstm_against_lag,
     rnn_against_lag,
 )
-from experiments.gradient_lag.nets import Family, lstms, rnns
+from experiments.gradient_lag.nets import Start, lstms, rnns
 from experiments.gradient_lag.show import compare, draw, tables
 
 __all__ = ["SMOKE", "Settings", "compare", "draw", "run", "tables"]
@@ -74,9 +75,7 @@ def recall(settings: Settings, steps: int, key: jax.Array) -> tuple[jax.Array, A
     return jnp.concatenate([first, noise.astype(first.dtype)]), symbols
 
 
-def train(
-    settings: Settings, family: Family, network: Any, key: jax.Array
-) -> tuple[Any, jax.Array]:
+def train(settings: Settings, network: Any, key: jax.Array) -> tuple[Any, jax.Array]:
     """Trains one network to name the first symbol at the last step.
 
     Returns:
@@ -89,25 +88,20 @@ def train(
     w = jax.random.normal(one, (settings.units, settings.symbols))
     readout = Readout(network, w * settings.units**-0.5)
 
-    def loss(readout: Readout, x: jax.Array, y: jax.Array) -> tuple[jax.Array, Any]:
-        logits = family.last(readout.network, x) @ readout.w
-        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, y)
-        return entropy.mean(), jnp.mean(logits.argmax(-1) == y)
+    def loss(readout: Readout, carry: Any, batch: jax.Array, _: Any) -> Any:
+        x, symbols = recall(settings, settings.train_steps, batch)
+        y, _ = lstm_jax.apply(readout.network, x, time_major=True)
+        logits = y[-1] @ readout.w
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, symbols)
+        return entropy.mean(), (carry, jnp.mean(logits.argmax(-1) == symbols))
 
-    def update(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-        readout, moments = state
-        x, y = recall(settings, settings.train_steps, key)
-        gradient, right = jax.grad(loss, has_aux=True)(readout, x, y)
-        step, moments = optimizer.update(gradient, moments, readout)
-        return (optax.apply_updates(readout, step), moments), right
-
-    state = readout, optimizer.init(readout)
+    learner = Learner(readout, optimizer.init(readout))
     keys = jax.random.split(two, settings.updates)
-    (readout, _), right = jax.lax.scan(update, state, keys)
-    return readout.network, right[-20:].mean()
+    learner, _, right = run_steps(loss, optimizer, learner, keys)
+    return learner.params.network, right[-20:].mean()
 
 
-def widened(tree: Any) -> Any:
+def to_float64(tree: Any) -> Any:
     """The tree in float64: over 200 steps gradients leave the range of float32."""
     return jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), tree)
 
@@ -127,41 +121,41 @@ def measured(
     with jax.enable_x64(True):
         seeds = jax.vmap(one)
         results = jax.jit(jax.vmap(seeds, (0, None)))(
-            widened(networks), _seeds.keys(settings.seeds, 2)
+            to_float64(networks), seed_keys(settings.seeds, 2)
         )
         return jax.tree.map(lambda a: np.asarray(a).tolist(), results)
 
 
-def started(settings: Settings, family: Family) -> Any:
+def started(settings: Settings, starts: Mapping[str, Start]) -> Any:
     """Untrained networks (starts, seeds)."""
     with jax.enable_x64(False):
-        keys = _seeds.keys(settings.seeds, 0)
-        drawn = [jax.jit(jax.vmap(init))(keys) for init in family.starts.values()]
-        return _seeds.stack(drawn)
+        keys = seed_keys(settings.seeds, 0)
+        drawn = [jax.jit(jax.vmap(init))(keys) for init in starts.values()]
+        return stack(drawn)
 
 
 def study(
     settings: Settings,
-    family: Family,
+    starts: Mapping[str, Start],
     against_lag: Callable[..., Any],
-    advance: Callable[[str], None],
+    on_progress: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Measures all starts of a family, trains them, and measures again.
+    """Measures networks of all starts, trains them, and measures again.
 
     Returns:
         Results by the name of the start.
     """
-    networks = started(settings, family)
+    networks = started(settings, starts)
     with jax.enable_x64(False):
-        advance("at the start")
+        on_progress("at the start")
         before = measured(settings, against_lag, networks)
-        advance("training")
-        seeds = jax.vmap(partial(train, settings, family))
+        on_progress("training")
+        seeds = jax.vmap(partial(train, settings))
         trained, right = jax.jit(jax.vmap(seeds, (0, None)))(
-            networks, _seeds.keys(settings.seeds, 1)
+            networks, seed_keys(settings.seeds, 1)
         )
         jax.block_until_ready(right)
-        advance("after training")
+        on_progress("after training")
         after = measured(settings, against_lag, trained)
     return {
         name: {
@@ -169,34 +163,41 @@ def study(
             "trained": {key: value[n] for key, value in after.items()},
             "accuracy": right[n].tolist(),
         }
-        for n, name in enumerate(family.starts)
+        for n, name in enumerate(starts)
     }
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Measures plain RNNs and LSTMs."""
     task = progress.add_task("gradient_lag", total=6, note="")
 
-    def advance(family: str, note: str) -> None:
-        progress.update(task, advance=1, note=f"{family}: {note}")
+    def on_progress(cell: str, note: str) -> None:
+        progress.update(task, advance=1, note=f"{cell}: {note}")
 
     inputs, units = settings.symbols, settings.units
-    rnn_family, family = rnns(inputs, units), lstms(inputs, units, settings.train_steps)
-    rnn_results = parts(
+    rnn_starts, lstm_starts = (
+        rnns(inputs, units),
+        lstms(inputs, units, settings.train_steps),
+    )
+    rnn_results = cache(
         "rnn",
-        lambda: study(settings, rnn_family, rnn_against_lag, partial(advance, "RNN")),
+        lambda: study(
+            settings, rnn_starts, rnn_against_lag, partial(on_progress, "RNN")
+        ),
     )
-    lstm_results = parts(
+    lstm_results = cache(
         "lstm",
-        lambda: study(settings, family, lstm_against_lag, partial(advance, "LSTM")),
+        lambda: study(
+            settings, lstm_starts, lstm_against_lag, partial(on_progress, "LSTM")
+        ),
     )
-    networks = started(settings, family)
+    networks = started(settings, lstm_starts)
     with jax.enable_x64(True):
         key = jax.random.key(settings.seeds[0])
         x = jax.random.normal(key, (settings.steps, settings.batch_size, inputs))
         v = jax.random.normal(jax.random.fold_in(key, 1), (units,))
         error = jax.jit(jax.vmap(jax.vmap(lambda p: closed_form_error(p, x, v))))
-        worst = float(error(widened(networks)).max())
+        worst = float(error(to_float64(networks)).max())
     return {
         "closed_form_error": worst,
         "lags": list(range(0, settings.steps, settings.stride)),

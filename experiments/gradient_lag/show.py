@@ -90,16 +90,6 @@ def tables(document: dict[str, Any]) -> str:
     )
 
 
-def _lines(
-    axes: Any, lags: Any, results: dict[str, Any], when: str, what: str
-) -> dict[str, tuple[float, str]]:
-    """Draws the median of each start with the range of its seeds; gives the ends."""
-    ends = {}
-    for (name, found), colour in zip(results.items(), COLOURS, strict=False):
-        ends[name] = _figure.band(axes, lags, found[when][what], colour), colour
-    return ends
-
-
 def compare(document: dict[str, Any]) -> list[Row]:
     """The claim that the cell state keeps the gradient: where it holds."""
     results = document["results"]
@@ -160,7 +150,12 @@ def draw(document: dict[str, Any], folder: Path) -> None:
             for axes, (kind, what, title) in zip(row, panels, strict=True):
                 axes.set_yscale("log")
                 axes.set_ylim(FLOOR, CEILING)
-                ends = _lines(axes, lags, results[kind], when, what)
+                ends = {}
+                starts = zip(results[kind].items(), COLOURS, strict=False)
+                for (name, found), colour in starts:
+                    end = _figure.band(axes, lags, found[when][what], colour)
+                    short = name.removeprefix("forget ")
+                    ends[short] = float(np.clip(end, FLOOR, CEILING)), colour
                 if what == "path" and when == "untrained":
                     for name in results[kind]:
                         bias = _bias(name)
@@ -169,17 +164,8 @@ def draw(document: dict[str, Any], folder: Path) -> None:
                             axes.plot(lags, line, color="black", ls=":", lw=1.2)
                     axes.plot([], [], color="black", ls=":", lw=1.2, label="σ(b_f)^k")
                     axes.legend(loc="upper left", frameon=False)
-                _name_ends(axes, float(lags[-1]), ends)
+                _figure.label_ends(axes, float(lags[-1]), ends, 2.2)
                 axes.set_title(title if when == "untrained" else "")
             row[0].set_ylabel(f"{when}\nrelative to lag 0")
         for axes in grid[-1]:
             axes.set_xlabel("lag k, steps")
-
-
-def _name_ends(axes: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
-    """Writes names at the ends of lines, moved apart where they would overlap."""
-    logs = np.log10([np.clip(y, FLOOR, CEILING) for y, _ in ends.values()])
-    heights = 10.0 ** _figure.apart(logs, 2.2)
-    for height, (name, (_, colour)) in zip(heights, ends.items(), strict=True):
-        short = name.removeprefix("forget ")
-        _figure.label(axes, x, float(height), short, colour)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from experiments import _figure
-from experiments._figure import BLACK, BLUE, GREY, ORANGE, SKY, VERMILION, label
+from experiments._figure import BLACK, BLUE, GREY, ORANGE, SKY, VERMILION
 from experiments.odyssey.showing import (
     BASELINES,
     PUBLISHED,
@@ -34,18 +34,17 @@ def _curve(axes: Axes, document: dict[str, Any]) -> None:
     _figure.band(axes, epochs, curves, BLUE)
     best = min(results["regressions"], key=lambda one: one["test"])
     lines = {
-        "ours": (float(np.median(results["stack"]["test"])), BLUE),
-        "published LSTM": (PUBLISHED["LSTM"], ORANGE),
-        "published RNN": (PUBLISHED["RNN"], VERMILION),
-        "published TCN": (PUBLISHED["TCN"], SKY),
-        "regression": (best["test"], GREY),
+        "ours, test": (float(np.median(results["stack"]["test"])), BLUE),
+        "published LSTM, test": (PUBLISHED["LSTM"], ORANGE),
+        "published RNN, test": (PUBLISHED["RNN"], VERMILION),
+        "published TCN, test": (PUBLISHED["TCN"], SKY),
+        "regression, test": (best["test"], GREY),
     }
     low, high = PUBLISHED["TCN"] - 0.15, float(np.median(curves, 0)[:5].max())
     axes.set_ylim(low, min(high, 9.4))
-    heights = _figure.apart([y for y, _ in lines.values()], 0.09)
-    for height, (name, (y, colour)) in zip(heights, lines.items(), strict=True):
+    for y, colour in lines.values():
         axes.axhline(y, color=colour, linestyle="--", linewidth=1.3)
-        label(axes, float(epochs[-1]), float(height), f"{name}, test", colour)
+    _figure.label_ends(axes, float(epochs[-1]), lines, 0.09)
     axes.set_xlim(0, float(epochs[-1]))
     axes.set_title(f"{stack_name(document)}: validation")
     axes.set_xlabel("epoch")

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
+from experiments._training import Learner, Network, params_ema, run_steps
 from experiments.odyssey.chorales import KEYS, Chorales, Rows, log_odds, pack
-from experiments.odyssey.nets import Network, init, nats
+from experiments.odyssey.nets import init, nats
 from experiments.odyssey.recipe import Recipe
 
 
@@ -57,17 +58,13 @@ class Run(NamedTuple):
     """A network on its way; in a program, a leading axis of networks.
 
     Attributes:
-        network: after the last update.
-        optimiser: its state.
-        average: of the network over the updates, which is what is judged.
+        learner: whose optimizer has the average of parameters, which is what is judged.
         chosen: the average after the epoch that was best by validation.
         train: (epochs,) nats a frame with dropout, the mean over the epoch.
         valid: (epochs,) nats a frame of the average; infinite where still to come.
     """
 
-    network: Network
-    optimiser: Any
-    average: Network
+    learner: Learner
     chosen: Network
     train: jax.Array
     valid: jax.Array
@@ -100,18 +97,24 @@ class Trainer:
     @property
     def parameters(self) -> int:
         """Numbers that are trained."""
-        shapes = jax.eval_shape(self.start, 0).network
+        shapes = jax.eval_shape(self.start, 0).chosen
         return sum(int(np.prod(a.shape)) for a in jax.tree.leaves(shapes))
 
-    def optimiser(self, rate: Any) -> optax.GradientTransformation:
+    def optimizer(self, rate: Any) -> optax.GradientTransformation:
         """AdamW with clipped gradients and a step that falls as a cosine."""
         total = self.updates * self.recipe.epochs
+
+        def decay(count: Any) -> Any:
+            # Young averages forget their start sooner than the decay alone would let.
+            return jnp.minimum(self.recipe.averaging, (1 + count) / (10 + count))
+
         return optax.chain(
             optax.clip_by_global_norm(self.recipe.clip),
             optax.adamw(
                 lambda n: rate * optax.cosine_decay_schedule(1.0, total)(n),
                 weight_decay=self.recipe.weight_decay,
             ),
+            params_ema(decay),
         )
 
     def start(self, seed: Any) -> Run:
@@ -121,47 +124,29 @@ class Trainer:
         key = jax.random.fold_in(jax.random.key(seed), self.recipe.epochs)
         network = init(self.name, self.units, odds, key)
         curve = jnp.full(self.recipe.epochs, jnp.inf)
-        state = self.optimiser(0.0).init(network)
-        return Run(network, state, network, network, curve, curve)
+        learner = Learner(network, self.optimizer(0.0).init(network))
+        return Run(learner, network, curve, curve)
 
     def epoch(self, rate: Any, seed: Any, run: Run, n: Any) -> Run:
         """Epoch n of a run, and its validation."""
         key = jax.random.fold_in(jax.random.key(seed), n)
         shuffle, noise = jax.random.split(key)
-        train, optimiser = self.data.train, self.optimiser(rate)
+        train = self.data.train
 
-        def loss(network: Network, rows: Rows, key: jax.Array) -> Any:
+        def loss(network: Network, carry: Any, chosen: Any, key: jax.Array) -> Any:
+            rows = jax.tree.map(lambda a: jnp.asarray(a)[chosen], train)
             mean = nats(network, rows, self.recipe, key)
-            return mean.value, mean
-
-        def update(carry: Any, chosen: Any) -> Any:
-            network, state, average = carry
-            step, members = chosen
-            rows = jax.tree.map(lambda a: jnp.asarray(a)[members], train)
-            gradient, mean = jax.grad(loss, has_aux=True)(
-                network, rows, jax.random.fold_in(noise, step)
-            )
-            change, state = optimiser.update(gradient, state, network)
-            network = optax.apply_updates(network, change)
-            # Young averages forget their start sooner than the decay alone would let.
-            seen = n * self.updates + step
-            decay = jnp.minimum(self.recipe.averaging, (1 + seen) / (10 + seen))
-            average = optax.incremental_update(network, average, 1 - decay)
-            return (network, state, average), mean
+            return mean.value, (carry, mean)
 
         order = jax.random.permutation(shuffle, len(train.x)).reshape(self.updates, -1)
-        carry, means = jax.lax.scan(
-            update,
-            (run.network, run.optimiser, run.average),
-            (jnp.arange(self.updates), order),
+        learner, _, means = run_steps(
+            loss, self.optimizer(rate), run.learner, order, key=noise
         )
-        network, state, average = carry
+        average = learner.opt_state[-1].average
         valid = bounded(nats(average, self.data.valid, self.recipe).value)
         better = valid < run.valid.min()
         return Run(
-            network,
-            state,
-            average,
+            learner,
             jax.tree.map(partial(jnp.where, better), average, run.chosen),
             run.train.at[n].set(bounded(jax.tree.map(jnp.sum, means).value)),
             run.valid.at[n].set(valid),
@@ -173,7 +158,7 @@ class Trainer:
         return jax.jit(jax.vmap(self.start))
 
     @cached_property
-    def advance(self) -> Any:
+    def run_epochs(self) -> Any:
         """Jitted: (rates (N,), seeds (N,), runs, epochs (n,)) -> runs after these."""
 
         def one(epochs: jax.Array, given: Any) -> Run:
@@ -200,11 +185,11 @@ def fit(
     trainer: Trainer,
     seeds: Sequence[int],
     rates: Sequence[float],
-    parts: Parts,
+    cache: RunCache,
     name: str,
     *,
-    stretch: int,
-    told: Callable[[int], None] = lambda epochs: None,
+    chunk: int,
+    on_progress: Callable[[int], None] = lambda epochs: None,
 ) -> Run:
     """Trains one network a seed.
 
@@ -212,23 +197,23 @@ def fit(
         trainer: of the networks.
         seeds: of start, order and dropout.
         rates: learning rate of each.
-        parts: keeps the run.
+        cache: keeps the run.
         name: of the part.
-        stretch: epochs between two times that the run is kept, or fewer.
-        told: is told of epochs that are done.
+        chunk: epochs at most between two times that the run is saved.
+        on_progress: called with the number of epochs done since the last call.
 
     Returns:
         The runs after the last epoch, NumPy's arrays.
     """
     each = jnp.asarray(rates, jnp.float32), jnp.asarray(seeds, jnp.uint32)
-    stretch = math.gcd(trainer.recipe.epochs, stretch)
+    chunk = math.gcd(trainer.recipe.epochs, chunk)
 
     def go(n: int, runs: Run) -> Run:
-        runs = trainer.advance(*each, runs, n * stretch + jnp.arange(stretch))
+        runs = trainer.run_epochs(*each, runs, n * chunk + jnp.arange(chunk))
         jax.block_until_ready(runs)
-        told(len(seeds) * stretch)
+        on_progress(len(seeds) * chunk)
         return runs
 
-    count = trainer.recipe.epochs // stretch
-    runs: Run = parts.loop(name, trainer.begin(each[1]), go, count)
+    count = trainer.recipe.epochs // chunk
+    runs: Run = cache.loop(name, trainer.begin(each[1]), go, count)
     return runs

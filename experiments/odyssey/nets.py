@@ -1,23 +1,14 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """A recurrent network over frames, and a linear layer for the 88 keys."""
 
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 import lstm_jax
+from experiments._training import Network
 from experiments.odyssey.chorales import KEYS, Rows
 from experiments.odyssey.recipe import Recipe
 from lstm_jax import training, variants
-
-
-class Network(NamedTuple):
-    """What is recurrent, and the layer that reads it."""
-
-    recurrent: Any
-    w: jax.Array
-    b: jax.Array
 
 
 def init(name: str | int, units: int, odds: jax.Array, key: jax.Array) -> Network:
@@ -30,16 +21,16 @@ def init(name: str | int, units: int, odds: jax.Array, key: jax.Array) -> Networ
         key: a random key.
     """
     one, two = jax.random.split(key)
-    recurrent = (
+    cell = (
         lstm_jax.init(one, KEYS, units, num_layers=name)
         if isinstance(name, int)
         else variants.init(name, one, KEYS, units)
     )
     w = lstm_jax.initializers.glorot_uniform()(two, (units, KEYS))
-    return Network(recurrent, w, odds)
+    return Network(cell, w, odds)
 
 
-def dropped(rate: float, a: jax.Array, key: jax.Array | None) -> jax.Array:
+def dropout(rate: float, a: jax.Array, key: jax.Array | None) -> jax.Array:
     """Dropout, anew for every step; none without a key."""
     if key is None or not rate:
         return a
@@ -47,23 +38,16 @@ def dropped(rate: float, a: jax.Array, key: jax.Array | None) -> jax.Array:
     return jnp.where(kept, a / (1 - rate), 0)
 
 
-def over_rows(
+def outputs(
     network: Network, rows: Rows, recipe: Recipe, key: jax.Array | None
 ) -> jax.Array:
-    """What is recurrent, over rows: (B, T, units)."""
+    """The outputs of the recurrent layers: (B, T, units)."""
     x = jnp.asarray(rows.x, network.w.dtype)
-    if isinstance(network.recurrent, lstm_jax.Stack | lstm_jax.LSTMParams):
-        regularizer = None if key is None else recipe.inside()
-        y, _ = lstm_jax.apply(
-            network.recurrent, x, resets=rows.resets, regularizer=regularizer, key=key
-        )
-        return y
-    state = variants.zero_state(network.recurrent, x.shape[:1])
-    time_major = jnp.swapaxes(x, 0, 1), jnp.swapaxes(rows.resets, 0, 1)
-    _, y = lstm_jax.unroll(
-        variants.step, network.recurrent, state, time_major[0], resets=time_major[1]
+    regularizer = None if key is None else recipe.regularizer()
+    y, _ = lstm_jax.apply(
+        network.cell, x, resets=rows.resets, regularizer=regularizer, key=key
     )
-    return jnp.swapaxes(y, 0, 1)
+    return y
 
 
 def nats(
@@ -81,12 +65,12 @@ def nats(
         (None,) * 4 if key is None else jax.random.split(key, 4)
     )
     x = jnp.asarray(rows.x, network.w.dtype)
-    rows = rows._replace(x=dropped(recipe.input_dropout, x, entry))
+    rows = rows._replace(x=dropout(recipe.input_dropout, x, entry))
     if starts is not None and recipe.fresh_starts:
         drawn = jax.random.bernoulli(starts, recipe.fresh_starts, rows.resets.shape)
         rows = rows._replace(resets=rows.resets | drawn)
-    y = over_rows(network, rows, recipe, inside)
-    y = dropped(recipe.output_dropout, y, leaving)
+    y = outputs(network, rows, recipe, inside)
+    y = dropout(recipe.output_dropout, y, leaving)
     return training.sigmoid_binary_cross_entropy(
         y @ network.w + network.b,
         jnp.asarray(rows.following, y.dtype),

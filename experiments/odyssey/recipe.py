@@ -35,8 +35,8 @@ class Recipe:
     clip: float = 1.0
     """Highest norm of a gradient."""
 
-    def inside(self) -> Regularizer:
-        """What is dropped between and inside layers."""
+    def regularizer(self) -> Regularizer:
+        """Dropout between and inside layers."""
         return Regularizer(
             dropout=self.between_dropout,
             recurrent_dropout=self.recurrent_dropout,

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from rich.progress import Progress
 
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
 from experiments.odyssey import baselines, fitting
 from experiments.odyssey.chorales import chorales
 from experiments.odyssey.drawing import draw
@@ -93,9 +93,9 @@ SMOKE = Settings(
 def trained(
     trainer: fitting.Trainer,
     seeds: Sequence[int],
-    parts: Parts,
-    stretch: int,
-    told: Callable[[int], None],
+    cache: RunCache,
+    chunk: int,
+    on_progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Networks of all seeds at the learning rate with the lowest validation loss.
 
@@ -106,10 +106,10 @@ def trained(
         trainer,
         [*seeds] * len(rates),
         np.repeat(rates, count).tolist(),
-        parts,
+        cache,
         str(trainer.name),
-        stretch=stretch,
-        told=told,
+        chunk=chunk,
+        on_progress=on_progress,
     )
     losses = np.median(tried.valid.min(1).reshape(-1, count), 1)
     best = int(losses.argmin())
@@ -132,7 +132,7 @@ def epochs(recipe: Recipe, seeds: int) -> int:
     return len(recipe.learning_rates) * seeds * recipe.epochs
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Trains all networks, and fits what they are compared with."""
     pieces = chorales(settings.pieces or None)
     seeds, stack, variant = settings.seeds, settings.stack, settings.variant
@@ -141,15 +141,15 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     task = progress.add_task("odyssey", total=total, note="")
 
     def train(
-        name: str | int, units: int, recipe: Recipe, data: fitting.Splits, stretch: int
+        name: str | int, units: int, recipe: Recipe, data: fitting.Splits, chunk: int
     ) -> dict[str, Any]:
         note = f"{name}, {units} units"
         progress.update(task, note=note)
         return trained(
             fitting.Trainer(name, units, recipe, data),
             seeds,
-            parts,
-            stretch,
+            cache,
+            chunk,
             lambda epochs: progress.update(task, advance=epochs),
         )
 
@@ -162,7 +162,7 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
             name: train(name, settings.variant_units, variant, data, 16)
             for name in settings.variants
         }
-        regressions = parts(
+        regressions = cache(
             "regressions",
             lambda: baselines.regressions(pieces, settings.frames, settings.penalties),
         )

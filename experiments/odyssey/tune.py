@@ -6,15 +6,14 @@ What tuning.json has already is not tried again.
 
 import dataclasses
 import json
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from experiments._parts import Parts
-from experiments._results import rounded, to_json
+from experiments._run_cache import RunCache
+from experiments._training import TuningLog
 from experiments.odyssey import fitting
 from experiments.odyssey.chorales import chorales
 from experiments.odyssey.recipe import Recipe
@@ -90,11 +89,9 @@ def attempt(name: str | int, units: int, recipe: Recipe) -> dict[str, Any]:
     data = fitting.splits(chorales(), recipe.rows)
     trainer = fitting.Trainer(name, units, recipe, data)
     start = time.perf_counter()
-    with jax.enable_x64(False), tempfile.TemporaryDirectory() as folder:
-        parts = Parts(Path(folder), "odyssey", recipe)
+    with jax.enable_x64(False), RunCache.temporary("odyssey", recipe) as cache:
         rate = recipe.learning_rates[0]
-        stretch = recipe.epochs
-        found = fitting.fit(trainer, [SEED], [rate], parts, "try", stretch=stretch)
+        found = fitting.fit(trainer, [SEED], [rate], cache, "try", chunk=recipe.epochs)
     valid = found.valid[0]
     return {
         "epoch": int(1 + valid.argmin()),
@@ -106,17 +103,16 @@ def attempt(name: str | int, units: int, recipe: Recipe) -> dict[str, Any]:
 
 def main() -> None:
     """Tries what has not been tried."""
-    tried = json.loads(FILE.read_text()) if FILE.exists() else []
+    log = TuningLog(FILE)
     for name, units, recipes in ((2, 200, STACKS), ("V", 64, VANILLAS)):
         for base, changes in recipes:
             recipe = dataclasses.replace(base, **changes)
             net = f"{name} layers of {units}" if name == 2 else f"{name} of {units}"
             key = {"net": net, "recipe": dataclasses.asdict(recipe)}
             key = json.loads(json.dumps(key))
-            if not any(key.items() <= one.items() for one in tried):
-                tried.append(key | attempt(name, units, recipe))
-                FILE.write_text(to_json(rounded(tried)))
-                print(net, changes, tried[-1]["valid"])
+            if key not in log:
+                log.add(key | attempt(name, units, recipe))
+                print(net, changes, log.rows[-1]["valid"])
 
 
 if __name__ == "__main__":

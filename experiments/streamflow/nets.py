@@ -7,14 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import lstm_jax
-
-
-class Network(NamedTuple):
-    """The LSTM, and the linear layer that reads its output of every day."""
-
-    lstm: lstm_jax.LSTMParams
-    w: jax.Array
-    b: jax.Array
+from experiments._training import Network
 
 
 class Rates(NamedTuple):
@@ -51,7 +44,7 @@ def windows(values: jax.Array, starts: jax.Array, length: int) -> jax.Array:
 
 def outputs(network: Network, x: jax.Array, warm_up: int) -> jax.Array:
     """What the LSTM gives (B, days, H) after a warm-up of x (B, warm_up + days, I)."""
-    y, _ = lstm_jax.apply(network.lstm, x)
+    y, _ = lstm_jax.apply(network.cell, x)
     return y[:, warm_up:]
 
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from rich.progress import Progress
 
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
 from experiments.streamflow.nets import Rates, efficiency
 from experiments.streamflow.series import (
     SPLITS,
@@ -139,7 +139,7 @@ def hydrograph(predicted: np.ndarray, series: Series, year: int) -> dict[str, An
     }
 
 
-def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
+def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, Any]:
     """Trains one network for each seed and split, all side by side, and judges them."""
     series = read()
     jobs = [
@@ -150,12 +150,12 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     total = settings.updates // settings.every
     task = progress.add_task("streamflow", total=total, note="compiling")
 
-    def advance(n: int, state: State) -> None:
+    def on_progress(n: int, state: State) -> None:
         value = np.median(np.asarray(state.curve)[:, n])
         progress.update(task, completed=n + 1, note=f"efficiency {value:.3f}")
 
     with jax.enable_x64(False):
-        state = train(settings, series, jobs, parts, advance)
+        state = train(settings, series, jobs, cache, on_progress)
     predicted = runoff(settings, series, jobs, state.best)
     shape = len(SPLITS), len(settings.seeds)
     predicted = predicted.reshape(*shape, -1)
@@ -169,6 +169,6 @@ def run(settings: Settings, progress: Progress, parts: Parts) -> dict[str, Any]:
     return {
         "splits": splits,
         "hydrograph": hydrograph(predicted[0], series, settings.hydrograph),
-        "parameters": sum(a[0].size for a in jax.tree.leaves(state.network)),
+        "parameters": sum(a[0].size for a in jax.tree.leaves(state.learner.params)),
         "tuning": json.loads(TUNING.read_text()),
     }

@@ -13,8 +13,7 @@ from experiments._figure import (
     GREY,
     ORANGE,
     VERMILION,
-    apart,
-    label,
+    label_ends,
     saved,
 )
 from experiments._registry import Row
@@ -166,9 +165,7 @@ def _efficiencies(document: dict[str, Any], path: Path) -> None:
             for value, colour in ends.values():
                 axes.axhline(value, color=colour, linestyle="--", linewidth=1.3)
             axes.scatter(seeds, values, color=BLUE, s=30, zorder=3)
-            heights = apart([value for value, _ in ends.values()], 0.011)
-            for height, (who, (_, colour)) in zip(heights, ends.items(), strict=True):
-                label(axes, len(values) - 0.5, float(height), who, colour)
+            label_ends(axes, len(values) - 0.5, ends, 0.011)
             axes.set_xlim(-0.5, len(values) - 0.5)
             axes.set_xticks(seeds)
             axes.set_xlabel("seed")

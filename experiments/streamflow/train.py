@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments import _seeds
-from experiments._parts import Parts
+from experiments._run_cache import RunCache
+from experiments._training import Learner, Network, params_ema, run_steps, stack
 from experiments.streamflow import nets
 from experiments.streamflow.series import Series, Split, days, first_day, scale
 
@@ -49,17 +49,13 @@ class State(NamedTuple):
     """All networks in training, leaves (M, ...).
 
     Attributes:
-        network: after the last update.
-        moments: the optimizer's.
-        average: running average of the network's parameters.
+        learner: after the last update; its optimizer has the average of parameters.
         best: (M, Y, 366) run-off by the average, in standard deviations, at the update
             with the highest efficiency in the validation years.
-        curve: (M, stretches) efficiency of the average in the validation years.
+        curve: (M, chunks) efficiency of the average in the validation years.
     """
 
-    network: nets.Network
-    moments: Any
-    average: nets.Network
+    learner: Learner
     best: Any
     curve: Any
 
@@ -120,14 +116,18 @@ def cut(settings: Any, job: Job, first: Any, days: int) -> tuple[Any, ...]:
     )
 
 
-def optimizer(settings: Any) -> optax.GradientTransformation:
-    """Adam with clipped gradients, in steps of the size 1."""
-    clip = optax.clip_by_global_norm(settings.clip)
-    return optax.chain(clip, optax.scale_by_adam())
+def optimizer(settings: Any, rates: nets.Rates) -> optax.GradientTransformation:
+    """Adam with clipped gradients and a step that falls as a cosine."""
+    schedule = optax.cosine_decay_schedule(1.0, settings.updates)
+    return optax.chain(
+        optax.clip_by_global_norm(settings.clip),
+        optax.adam(lambda count: rates.learning_rate * schedule(count)),
+        params_ema(lambda _: rates.average),
+    )
 
 
 class Draws(NamedTuple):
-    """What is random in a stretch of updates of one network.
+    """What is random in a chunk of updates of one network.
 
     Attributes:
         first: (every, B) first days of windows.
@@ -139,7 +139,7 @@ class Draws(NamedTuple):
 
 
 def draws(settings: Any, job: Job, n: int) -> Draws:
-    """The n-th stretch's, from the seed and n alone.
+    """The n-th chunk's, from the seed and n alone.
 
     NumPy draws them, since the code for JAX's takes longer to compile than all else.
     """
@@ -150,7 +150,7 @@ def draws(settings: Any, job: Job, n: int) -> Draws:
     return Draws(first.astype(np.int32), uniform >= job.rates.dropout)
 
 
-def stretch(
+def train_chunk(
     settings: Any,
     starts: Any,
     own: Any,
@@ -160,30 +160,25 @@ def stretch(
     drawn: Draws,
 ) -> State:
     """Some updates of one network, then its efficiency."""
-    schedule = optax.cosine_decay_schedule(1.0, settings.updates)
 
-    def update(carry: Any, now: Any) -> tuple[Any, None]:
-        network, moments, average = carry
-        t, (first, keep) = now
-        x, *days = cut(settings, job, first, settings.days)
-        slope = jax.grad(nets.loss)(network, job.rates, x, *days[:2], keep)
-        step, moments = optimizer(settings).update(slope, moments)
-        size = -job.rates.learning_rate * schedule(t)
-        network = jax.tree.map(lambda p, s: p + size * s, network, step)
-        average = optax.incremental_update(network, average, 1 - job.rates.average)
-        return (network, moments, average), None
+    def loss(network: Network, carry: Any, batch: Draws, _: Any) -> Any:
+        x, runoff, known, _ = cut(settings, job, batch.first, settings.days)
+        value = nets.loss(network, job.rates, x, runoff, known, batch.keep)
+        return value, (carry, {})
 
-    steps = n * settings.every + jnp.arange(settings.every)
-    carry, _ = jax.lax.scan(update, state[:3], (steps, drawn))
+    learner, _, _ = run_steps(
+        loss, optimizer(settings, job.rates), state.learner, drawn
+    )
     x, observed, _, choose = cut(settings, job, starts, YEAR)
-    found = nets.predict(carry[2], job.rates.power, x, settings.warm_up)
+    average = learner.opt_state[-1].average
+    found = nets.predict(average, job.rates.power, x, settings.warm_up)
     value = nets.efficiency(found, observed, choose & own)
     better = value > state.curve.max()
     best = jnp.where(better, found, state.best)
-    return State(*carry, best, state.curve.at[n].set(value))
+    return State(learner, best, state.curve.at[n].set(value))
 
 
-def stretches(settings: Any) -> int:
+def chunks(settings: Any) -> int:
     """How often a network is looked at while it is trained."""
     return settings.updates // settings.every
 
@@ -192,34 +187,35 @@ def start(settings: Any, jobs: list[Job], years: int) -> State:
     """All networks before training."""
     inputs = jobs[0].x.shape[1]
     init = partial(nets.init, inputs, settings.units, settings.forget_bias)
-    network = _seeds.stack([init(jax.random.key(int(job.seed))) for job in jobs])
-    moments = jax.jit(jax.vmap(optimizer(settings).init))(network)
+    network = stack([init(jax.random.key(int(job.seed))) for job in jobs])
+    tx = optimizer(settings, jobs[0].rates)
+    opt_state = jax.jit(jax.vmap(tx.init))(network)
     best = np.zeros((len(jobs), years, YEAR), np.float32)
-    curve = np.full((len(jobs), stretches(settings)), -np.inf, np.float32)
-    return State(network, moments, network, best, curve)
+    curve = np.full((len(jobs), chunks(settings)), -np.inf, np.float32)
+    return State(Learner(network, opt_state), best, curve)
 
 
 def train(
     settings: Any,
     series: Series,
     jobs: list[Job],
-    parts: Parts,
-    advance: Callable[[int, State], None],
+    cache: RunCache,
+    on_progress: Callable[[int, State], None],
 ) -> State:
-    """Trains one network a job; `advance` is told the state after the n-th stretch."""
+    """Trains one network a job; calls on_progress(n, state) after chunk n."""
     starts, own = year_starts(settings, series)
-    one = partial(stretch, settings, starts, own)
+    one = partial(train_chunk, settings, starts, own)
     program = jax.jit(jax.vmap(one, (None, 0, 0, 0)))
-    together = jax.device_put(_seeds.stack(jobs))
+    together = jax.device_put(stack(jobs))
 
     def more(n: int, state: State) -> State:
-        drawn = _seeds.stack([draws(settings, job, n) for job in jobs])
+        drawn = stack([draws(settings, job, n) for job in jobs])
         state = program(n, state, together, drawn)
-        advance(n, state)
+        on_progress(n, state)
         return state
 
     begin = start(settings, jobs, len(starts))
-    return parts.loop("training", begin, more, stretches(settings))
+    return cache.loop("training", begin, more, chunks(settings))
 
 
 def runoff(settings: Any, series: Series, jobs: list[Job], best: Any) -> np.ndarray:

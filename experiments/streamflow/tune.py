@@ -7,16 +7,13 @@ test years are not looked at, and the seeds are not those of the run.
 
 import dataclasses
 import itertools
-import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from experiments._parts import Parts
-from experiments._results import rounded, to_json
+from experiments._run_cache import RunCache
+from experiments._training import TuningLog
 from experiments.streamflow.nets import Rates
 from experiments.streamflow.run import TUNING, Settings, rates
 from experiments.streamflow.series import SPLITS, read
@@ -66,13 +63,12 @@ def side_by_side(tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
         job(one, series, split, rates(one), seed) for one in settings for seed in SEEDS
     ]
 
-    def advance(n: int, state: Any) -> None:
+    def on_progress(n: int, state: Any) -> None:
         best = np.asarray(state.curve).max(1).reshape(-1, len(SEEDS))
         print(n, np.round(np.median(best, 1), 3), flush=True)
 
-    with tempfile.TemporaryDirectory() as folder:
-        parts = Parts(Path(folder), "streamflow", settings[0])
-        state = train(settings[0], series, jobs, parts, advance)
+    with RunCache.temporary("streamflow", settings[0]) as cache:
+        state = train(settings[0], series, jobs, cache, on_progress)
     curves = np.asarray(state.curve, float).reshape(len(tried), len(SEEDS), -1)
     return [
         {
@@ -86,14 +82,12 @@ def side_by_side(tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Tries what tuning.json does not have."""
-    found = json.loads(TUNING.read_text()) if TUNING.exists() else []
-    known = [row["settings"] for row in found]
+    log = TuningLog(TUNING)
     tried = [BASE | change for change in CHANGES]
-    missing = sorted((t for t in tried if t not in known), key=shapes)
+    missing = sorted((t for t in tried if {"settings": t} not in log), key=shapes)
     for _, group in itertools.groupby(missing, shapes):
         with jax.enable_x64(False):
-            found += rounded(side_by_side(list(group)))
-        TUNING.write_text(to_json(found))
+            log.add(*side_by_side(list(group)))
 
 
 if __name__ == "__main__":

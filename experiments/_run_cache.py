@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""What a run has finished, kept so that one that was stopped goes on from there."""
+"""Cached results of a run, so that one that was stopped goes on from there."""
 
 import contextlib
 import dataclasses
@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,16 @@ from experiments._results import versions
 LIBRARY = Path(lstm_jax.__file__).parent
 
 
-class Parts:
-    """Finished parts of one run, each a file in the run's folder.
+class RunCache:
+    """Results and loop states of one run, each a file in the run's folder.
 
-    They count for the same settings, versions and code, the library's included: a
+    They are valid for the same settings, versions and code, the library's included: a
     change to any of these starts afresh.
 
     Attributes:
         folder: for results.json, figures, and all else that a run leaves.
-        own: folder of this run's parts; gone when it is done.
-        earlier: seconds that went into what was found finished.
+        own: folder of this run's files; removed when the run is done.
+        earlier: seconds that the results found in the cache took.
     """
 
     def __init__(self, folder: Path, name: str, settings: Any) -> None:
@@ -44,13 +45,20 @@ class Parts:
         sources = [path.read_text() for path in sorted(code)]
         made_by = [dataclasses.asdict(settings), versions(), sources]
         digest = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
-        self.own = folder / "parts" / digest[:16]
+        self.own = folder / "cache" / digest[:16]
+
+    @classmethod
+    @contextlib.contextmanager
+    def temporary(cls, name: str, settings: Any) -> "Iterator[RunCache]":
+        """A cache that goes with its folder."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield cls(Path(folder), name, settings)
 
     def __call__(self, name: str, make: Callable[[], Any]) -> Any:
-        """What `make` gives, or gave before the run was stopped.
+        """What `make` returns, or returned before the run was stopped.
 
         Args:
-            name: of the part, one of its own in this experiment.
+            name: unique in this experiment.
             make: () -> a tree of dicts, lists, strings, numbers and arrays.
 
         Returns:
@@ -72,25 +80,25 @@ class Parts:
         self,
         name: str,
         state: Any,
-        stretch: Callable[[int, Any], Any],
+        chunk: Callable[[int, Any], Any],
         count: int,
         done: Callable[[Any], bool] = lambda state: False,
     ) -> Any:
-        """A loop whose state is kept after every stretch.
+        """A loop whose state is saved after every chunk of steps.
 
-        What it does::
+        Equivalent to::
 
             for n in range(count):
                 if done(state):
                     break
-                state = stretch(n, state)
+                state = chunk(n, state)
 
         Args:
-            name: of the loop, one of its own in this experiment.
+            name: unique in this experiment.
             state: any tree of arrays; no typed random keys.
-            stretch: (n, state) -> state.
-            count: stretches at most.
-            done: whether to end before.
+            chunk: (n, state) -> state.
+            count: number of chunks at most.
+            done: whether to stop early.
 
         Returns:
             The last state, with NumPy's arrays.
@@ -100,7 +108,7 @@ class Parts:
         begin, seconds = 0, 0.0
         if path.exists():
             with np.load(path) as found:
-                begin, seconds = int(found["stretches"]), float(found["seconds"])
+                begin, seconds = int(found["chunks"]), float(found["seconds"])
                 saved = [found[f"leaf{k}"] for k in range(len(leaves))]
                 state = jax.tree.unflatten(treedef, saved)
             self.earlier += seconds
@@ -108,9 +116,9 @@ class Parts:
         for n in range(begin, count):
             if done(state):
                 break
-            state = jax.device_get(stretch(n, state))
+            state = jax.device_get(chunk(n, state))
             arrays = {f"leaf{k}": a for k, a in enumerate(jax.tree.leaves(state))}
-            arrays["stretches"] = np.asarray(n + 1)
+            arrays["chunks"] = np.asarray(n + 1)
             arrays["seconds"] = np.asarray(seconds + time.perf_counter() - start)
 
             def save(new: Path, arrays: dict[str, np.ndarray] = arrays) -> None:
@@ -121,7 +129,7 @@ class Parts:
         return jax.device_get(state)
 
     def clear(self) -> None:
-        """Removes the parts, which results.json makes needless; not another run's."""
+        """Removes this run's files alone, which results.json supersedes."""
         shutil.rmtree(self.own, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.own.parent.rmdir()  # unless another run has been stopped here
