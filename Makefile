@@ -42,23 +42,23 @@ demo: $(VENV)/.demo  ## one seed of two experiments: read digits, and measure gr
 	$(BIN)/python -m experiments run gradient_lag --seeds 0 --updates 200 --out demo/gradient_lag
 
 test: $(VENV)/.installed $(VENV)/models/.fetched  ## all tests that need no data files
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-all: $(VENV)/.installed $(VENV)/models/.fetched  ## tests that take minutes too, for a night
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not data or nightly'
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not data or nightly'
 
 test-data: $(VENV)/.installed  ## tests of the real data files, downloaded or from LSTM_JAX_DATA
 	$(BIN)/python -m experiments fetch
-	$(BIN)/python -m pytest -n $(JOBS) -m data tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m data tests
 
 test-newest: $(NEWEST)/.installed $(NEWEST)/models/.fetched  ## all tests, with coverage, on the newest Python and jax
-	$(NEWEST)/bin/python -m pytest -n $(JOBS) --cov --cov-report=term
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term
 
 test-newest-core: $(NEWEST)/.core  ## the core's tests on the newest Python and jax
-	$(NEWEST)/bin/python -m pytest -n $(JOBS) $(CORE:%=tests/test_%.py)
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal $(CORE:%=tests/test_%.py)
 
 test-oldest: $(OLDEST)/.installed  ## all tests of the library on the oldest jax, flax and optax
-	$(OLDEST)/bin/python -m pytest -n $(JOBS)
+	$(OLDEST)/bin/python -m pytest -n $(JOBS) --dist worksteal
 
 test-package: $(VENV)/.installed  ## what an index would get: alone in an environment it runs the README's first block
 	rm -rf dist dist-venv
