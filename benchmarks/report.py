@@ -184,7 +184,9 @@ def peers(found: dict[str, Any]) -> str:
         f"{limit / 1e9:.0f} GFLOP/s here; train counts three forward passes, less the "
         "gradient of x, which nobody asks for.\n"
     )
-    return "\n".join([*text, against(found), _circumstances(found)])
+    if other := against(found):
+        text.append(other)
+    return "\n".join([*text, _circumstances(found)])
 
 
 def against(found: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def test_scan_vs_loop(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_peers(tmp_path: Path, capsys: Any) -> None:
-    found = run("peers", tmp_path)
+    found = run("peers", tmp_path, "--rows", "smoke, ragged")
     for row in found["results"]["rows"].values():
         assert set(row["forward"]) == set(NAMES)
         assert set(row["train"]) == set(NAMES) - {"onnxruntime"}
@@ -42,7 +42,9 @@ def test_peers(tmp_path: Path, capsys: Any) -> None:
 def test_another_checkout_is_one_more_library(tmp_path: Path, capsys: Any) -> None:
     """This checkout against itself, in a process that has read the other's files."""
     root = Path(report.__file__).parent.parent
-    found = run("peers", tmp_path, "--libraries", "lstm_jax", "--against", str(root))
+    rows = ("--rows", "smoke")
+    own = ("--libraries", "lstm_jax", *rows)
+    found = run("peers", tmp_path, *own, "--against", str(root))
     names = {"lstm_jax", f"lstm_jax@{root.name}"}
     for row in found["results"]["rows"].values():
         assert set(row["train"]) == set(row["forward"]) == names

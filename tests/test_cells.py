@@ -227,6 +227,7 @@ def test_converters_write_lstms() -> None:
             getattr(convert, name)(params)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
 def test_states_of_torch() -> None:
     """A network that goes on from a state of torch goes on as torch does."""
     torch = pytest.importorskip("torch")

@@ -590,7 +590,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a foreign step": (
         lambda: lj.unroll(add, None, X[0], X, implementation=Cudnn()),
         NotImplementedError,
-        message("unroll", "it has a step of its own, and runs no foreign one"),
+        message("unroll", "it has a step of its own, and runs no other"),
     ),
     "packing peepholes in reverse": (
         lambda: Cudnn.pack(Reverse(cell(1, peephole=True))),
@@ -601,7 +601,7 @@ MISTAKES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "packing what disagrees": (
         lambda: Cudnn.pack(with_state(w_h=jnp.zeros((4, 20), jnp.float32))),
         ValueError,
-        "Cudnn.pack: params.w_h must have shape (5, 20) (from params.w_x (3, 20); ",
+        "Cudnn.pack: params.w_h must have shape (5, 20) (from w_x (3, 20); ",
     ),
     "packing no network": (
         lambda: Cudnn.pack(Stack(())),

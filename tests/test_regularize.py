@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import lstm_jax
-from lstm_jax import Regularizer, Stack, _apply, _regularize
+from lstm_jax import Regularizer, Stack, _network, _regularize
 from lstm_jax._regularize import drop_weights, keep_mask
 from tests import cases
 from tests.compare import FLOAT64, assert_close, assert_same
@@ -117,15 +117,15 @@ def test_no_two_masks_of_a_network_are_the_same_bits() -> None:
         masks.append(np.asarray(cell.w_h) != 0)
         return cell
 
-    drop = Regularizer(0.5, 0.5, 0.5, 0.5, 0.5, 0.5, locked=False)
+    drop = Regularizer(*[0.5] * 7, locked=False)
     with pytest.MonkeyPatch.context() as patch, jax.disable_jit():
         patch.setattr(_regularize, "keep_mask", record)
-        patch.setattr(_apply, "drop_weights", record_weights)
+        patch.setattr(_network, "drop_weights", record_weights)
         x = jnp.ones((rows, 2, width))
         lstm_jax.apply(params, x, regularizer=drop, key=KEY)
-    assert len(masks) == 1 + 2 + 5 * 3 + 5
+    assert len(masks) == 1 + 2 + 5 * 3 + 5 + 1
     every = np.concatenate(masks).astype(float)
-    assert len(every) == 18 * 2 * rows + 5 * width
+    assert len(every) == 19 * 2 * rows + 5 * width
     bits = np.abs(np.corrcoef(every) - np.eye(len(every)))
     assert bits.max() < 0.75
 

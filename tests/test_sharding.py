@@ -223,7 +223,7 @@ def split_call(layers: Any, extras: bool) -> tuple[Any, Any]:
             "lengths": jnp.asarray(LENGTHS),
             "resets": jax.random.bernoulli(KEY, 0.3, (8, 6)),
             "truncate": 4,
-            "regularizer": Regularizer(0.1, 0.1, 0.1, 0.1, 0.1, 0.1),
+            "regularizer": Regularizer(*[0.1] * 7),
             "key": KEY,
         }
 
@@ -299,7 +299,7 @@ def split_loss(params: Any, x: Any, split: Any) -> jax.Array:
     return jnp.mean(y**2)
 
 
-@pytest.mark.parametrize("name", ["plain", "projection"])
+@pytest.mark.parametrize("name", ["plain", "options"])
 def test_a_step_exchanges_its_output_alone(name: str) -> None:
     """Parameters come in as columns and are made units once, outside of the loops."""
     mesh = mesh_of(data=2, model=2)
@@ -314,7 +314,7 @@ def test_a_step_exchanges_its_output_alone(name: str) -> None:
     backward = jax.jit(jax.grad(lambda params, x: split_loss(params, x, split)))
     one, other = {
         "plain": ("all-gather", "reduce-scatter"),
-        "projection": ("all-reduce", "all-reduce"),
+        "options": ("all-reduce", "all-reduce"),
     }[name]
     assert hlo.collectives(forward, params, x)[True] == [one]
     assert hlo.collectives(backward, params, x)[True] == [one, other]

@@ -173,6 +173,7 @@ def is_raw_key(value: Any) -> bool:
     return getattr(value, "dtype", None) == jnp.uint32 and value.ndim == 1
 
 
-def refuse(call: str, value: Any, reasons: Iterable[str]) -> NoReturn:
+def refuse(call: str, value: Any, reasons: Iterable[str], instead: str) -> NoReturn:
     """Says why a way of running cannot run something, with all reasons at once."""
-    raise NotImplementedError(f"{call}: {value} cannot run this: {'; '.join(reasons)}.")
+    why = "; ".join(reasons)
+    raise NotImplementedError(f"{call}: {value} cannot run this: {why}.{instead}")

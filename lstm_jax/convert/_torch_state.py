@@ -31,9 +31,10 @@ def from_torch_state(params: Params, state: Any) -> State:
         TypeError: params are of no known kind, or no floating arrays are given.
 
     Example:
-        >>> import lstm_jax, numpy as np
+        >>> import jax, lstm_jax, numpy as np
         >>> params = lstm_jax.init(jax.random.key(0), 3, 5, num_layers=2)
-        >>> (lower, upper) = from_torch_state(params, (np.zeros((2, 4, 5)),) * 2)
+        >>> h = c = np.zeros((2, 4, 5), "float32")
+        >>> lower, upper = from_torch_state(params, (h, c))
         >>> upper.h.shape
         (4, 5)
 
@@ -79,7 +80,7 @@ def to_torch_state(params: Params, state: State) -> tuple[np.ndarray, ...]:
         TypeError: as `from_torch_state`.
 
     Example:
-        >>> import lstm_jax
+        >>> import jax, lstm_jax
         >>> params = lstm_jax.init(jax.random.key(0), 3, 5, bidirectional=True)
         >>> h, c = to_torch_state(params, lstm_jax.zero_state(params, (4,)))
         >>> h.shape

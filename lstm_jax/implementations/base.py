@@ -2,7 +2,7 @@
 """Implementation: what a way of running may override, and how it refuses."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -29,13 +29,17 @@ class Implementation:
         >>> @jax.tree_util.register_static
         ... @dataclasses.dataclass(frozen=True)
         ... class PlainScan(lstm_jax.Implementation):
-        ...     def iterate(self, body, carry, xs, reverse):
+        ...     instead: ClassVar[str] = ""  # what can run the rest, as " Scan() can."
+
+    def iterate(self, body, carry, xs, reverse):
         ...         return jax.lax.scan(body, carry, xs, reverse=reverse)
         >>> params = lstm_jax.init(jax.random.key(0), 3, 5)
         >>> x = jax.numpy.ones((2, 7, 3), params.layers[0].w_x.dtype)
         >>> lstm_jax.apply(params, x, implementation=PlainScan())[0].shape
         (2, 7, 5)
     """
+
+    instead: ClassVar[str] = ""  # what can run the rest, as " Scan() can."
 
     def iterate(self, body: Body, carry: Any, xs: Any, reverse: bool) -> Any:
         """Runs a body of `lax.scan` over xs, trees of (T, ...).
@@ -105,4 +109,4 @@ def check_implementation(call: str, value: Any, request: Request) -> None:
         )
     raise_first(call, f"{type(value).__name__}.", value.check())
     if reasons := value.unsupported(request):
-        refuse(call, value, reasons)
+        refuse(call, value, reasons, value.instead)

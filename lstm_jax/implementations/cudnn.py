@@ -4,7 +4,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,8 @@ class Cudnn(Implementation):
         Chetlur et al. 2014, cuDNN: Efficient Primitives for Deep Learning. JAX, module
         `jax.experimental.rnn`.
     """
+
+    instead: ClassVar[str] = " Scan() can."
 
     tf32: bool = False
 
