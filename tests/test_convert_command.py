@@ -214,7 +214,7 @@ def test_layers_in_sequence_become_one_stack(
             run_layers(lstm_jax.Stack(params.layers[:2])),
         )
         assert main([str(whole), str(two), "--overwrite", *asked[2:], *asked[:2]]) == 1
-    assert "in sequence: params.layers[1] " in capsys.readouterr().err
+    assert "in sequence: params.layers[1]" in capsys.readouterr().err
 
 
 def test_a_stack_of_torch_comes_back_through_onnx(tmp_path: Path) -> None:
