@@ -63,6 +63,20 @@ def band(axes: Axes, x: Any, curves: Any, colour: str, style: str = "-") -> floa
     return float(middle[-1])
 
 
+def label(axes: Axes, x: float, y: float, name: str, colour: str) -> None:
+    """Writes a line's name to the right of a point, in the line's colour."""
+    axes.annotate(
+        name,
+        (x, y),
+        xytext=(5, 0),
+        textcoords="offset points",
+        color=colour,
+        va="center",
+        fontsize=9,
+        annotation_clip=False,
+    )
+
+
 def label_ends(
     axes: Axes, x: float, ends: Mapping[str, tuple[float, str]], gap: float
 ) -> None:
@@ -80,13 +94,4 @@ def label_ends(
     else:
         heights = apart(heights, gap)
     for y, (name, (_, colour)) in zip(heights, ends.items(), strict=True):
-        axes.annotate(
-            name,
-            (x, float(y)),
-            xytext=(5, 0),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-            fontsize=9,
-            annotation_clip=False,
-        )
+        label(axes, x, float(y), name, colour)

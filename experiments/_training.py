@@ -89,7 +89,7 @@ def run_steps(
 
     state = training.TrainState(
         step=jnp.asarray(first, jnp.int32),
-        apply_fn=None,
+        apply_fn=None,  # type: ignore[arg-type]  # the loss calls the network
         params=learner.params,
         tx=tx,
         opt_state=learner.opt_state,
@@ -103,7 +103,7 @@ def run_steps(
 class ParamsEma(NamedTuple):
     """State of `params_ema`: how many updates there were, and the average."""
 
-    count: jax.Array
+    updates: jax.Array
     average: Any
 
 
@@ -119,9 +119,9 @@ def params_ema(decay: Callable[[Any], Any]) -> optax.GradientTransformation:
 
     def update(updates: Any, state: ParamsEma, params: Any) -> tuple[Any, ParamsEma]:
         new = optax.apply_updates(params, updates)
-        share = 1 - decay(state.count)
+        share = 1 - decay(state.updates)
         average = optax.incremental_update(new, state.average, share)
-        return updates, ParamsEma(state.count + 1, average)
+        return updates, ParamsEma(state.updates + 1, average)
 
     return optax.GradientTransformation(init, update)
 

@@ -117,7 +117,7 @@ def test_no_two_masks_of_a_network_are_the_same_bits() -> None:
         masks.append(np.asarray(cell.w_h) != 0)
         return cell
 
-    drop = Regularizer(*[0.5] * 7, locked=False)
+    drop = Regularizer(0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, locked=False)
     with pytest.MonkeyPatch.context() as patch, jax.disable_jit():
         patch.setattr(_regularize, "keep_mask", record)
         patch.setattr(_network, "drop_weights", record_weights)
