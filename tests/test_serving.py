@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 import lstm_jax
-from lstm_jax import Bidirectional, Loop, LSTMState, Residual, Reverse, Scan, serving
+from lstm_jax import (
+    Bidirectional,
+    Loop,
+    LSTMState,
+    Residual,
+    Reverse,
+    Scan,
+    serving,
+    variants,
+)
 from tests import cases
 from tests.compare import FLOAT32, FLOAT64, assert_close, assert_same
 
@@ -294,3 +303,19 @@ SPEC = jax.ShapeDtypeStruct((3,), jnp.float32)
 def test_errors(run: Callable[[], Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         run()
+
+
+@pytest.mark.parametrize("name", ["CIFG", "GRU", "RNN", "FGR", "LSTM1997"])
+def test_own_pytrees_in_a_program_of_jax_export(name: str) -> None:
+    """Parameters and states as they are; their static parts are JSON in the bytes."""
+    fields = {"blocks": 2} if name == "LSTM1997" else {}
+    cell = variants.init(name, jax.random.key(0), 3, 4, dtype=jnp.float32, **fields)
+    params = lstm_jax.Stack((lstm_jax.Bidirectional(cell, cell, "sum"),))
+    x = jax.random.normal(jax.random.key(1), (2, 5, 3), jnp.float32)
+    state = lstm_jax.zero_state(params, (2,))
+    run = jax.jit(lambda params, x, state: lstm_jax.apply(params, x, state))
+    data = jax.export.export(run)(params, x, state).serialize()
+    program = jax.export.deserialize(bytearray(data))
+    assert program.in_tree == jax.tree.structure(((params, x, state), {}))
+    assert_close(program.call(params, x, state), run(params, x, state), 1e-6)
+    assert f"lstm_jax.{type(cell).__name__}".encode() in data and b"pickle" not in data
