@@ -29,9 +29,7 @@ class Implementation:
         >>> @jax.tree_util.register_static
         ... @dataclasses.dataclass(frozen=True)
         ... class PlainScan(lstm_jax.Implementation):
-        ...     instead: ClassVar[str] = ""  # what can run the rest, as " Scan() can."
-
-    def iterate(self, body, carry, xs, reverse):
+        ...     def iterate(self, body, carry, xs, reverse):
         ...         return jax.lax.scan(body, carry, xs, reverse=reverse)
         >>> params = lstm_jax.init(jax.random.key(0), 3, 5)
         >>> x = jax.numpy.ones((2, 7, 3), params.layers[0].w_x.dtype)
