@@ -89,9 +89,9 @@ class Cell(flax.struct.PyTreeNode, repr=False):
         """
         super().__init_subclass__(**({"repr": False} | options))
         own = set(cls.__dict__)
-        if own & {"step", "project", "advance", "zero_state"} - {"deferred_product"}:
-            if "deferred_product" not in own:
-                cls.deferred_product = False
+        changed = own & {"step", "project", "advance", "zero_state"}
+        if changed and "deferred_product" not in own:
+            cls.deferred_product = False
         if "step" in own and not own & {"project", "advance"}:
             cls.project, cls.advance = Cell.project, Cell.advance  # type: ignore
 
