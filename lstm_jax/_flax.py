@@ -11,20 +11,22 @@ import jax
 import jax.numpy as jnp
 
 import lstm_jax
+from lstm_jax._config import KINDS
 from lstm_jax._dtypes import as_array, result_dtype
 from lstm_jax._flax_boxes import drawn, is_box, unboxed
 from lstm_jax._norms import GateNorm, SplitNorm
 from lstm_jax._params import Params, State, each_layer
 from lstm_jax._regularize import Regularizer
-from lstm_jax.cells.base import cast_floating
+from lstm_jax.cells.base import Cell, cast_floating
 from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
 from lstm_jax.checks.messages import dtype_of
 from lstm_jax.checks.params import check_params
 
-# What a leaf may be called.
+# What a leaf may be called, in any of this library's cells.
 LEAVES = {
     field.name
-    for kind in (LSTMParams, SplitNorm, GateNorm)
+    for kind in KINDS.values()
+    if issubclass(kind, Cell | SplitNorm | GateNorm)
     for field in dataclasses.fields(kind)
 }.union(LSTMState._fields)
 
