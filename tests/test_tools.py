@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """What runs the tests: XLA's flags, processes that die, the newest Python."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,8 @@ def test_a_process_that_dies_says_why(workers: int, tmp_path: Path) -> None:
     pytest_ = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml")]
     run = subprocess.run(
         [*pytest_, f"-n{workers}", "--rootdir", str(tmp_path), str(tmp_path)],
+        # Options of the run that this test is part of may be unknown there.
+        env={k: v for k, v in os.environ.items() if k != "PYTEST_ADDOPTS"},
         capture_output=True,
         text=True,
         check=False,
