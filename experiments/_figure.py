@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,32 @@ STYLE: Any = {
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
     "lines.linewidth": 1.8,
+    "svg.hashsalt": "lstm_jax",  # the same figure is the same file
 }
+
+
+SUFFIX: ContextVar[str | None] = ContextVar("SUFFIX", default=None)
+METADATA = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+
+
+@contextmanager
+def as_svg() -> Iterator[None]:
+    """Within it, figures are written as SVG whatever their paths end in."""
+    token = SUFFIX.set(".svg")
+    try:
+        yield
+    finally:
+        SUFFIX.reset(token)
 
 
 @contextmanager
 def saved(path: Path, width: float, height: float) -> Iterator[Figure]:
     """A figure of so many inches, to be drawn on and then written to `path`."""
+    path = path.with_suffix(SUFFIX.get() or path.suffix)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        figure.savefig(path, dpi=160, metadata={"Software": None})
+        figure.savefig(path, dpi=160, metadata=METADATA[path.suffix])
 
 
 def apart(positions: Sequence[float] | np.ndarray, gap: float) -> np.ndarray:
