@@ -81,6 +81,7 @@ html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "search_bar_text": "Search",
+    "navbar_persistent": [],
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
