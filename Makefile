@@ -9,13 +9,14 @@ JOBS ?= auto
 CORE := apply derivatives semantics transforms unroll linen nnx training training_checkpoints \
 	training_data training_losses serving readme
 
-.PHONY: demo test test-all test-data test-newest test-newest-core test-oldest test-package lint clean
+.PHONY: demo test test-all test-data test-newest test-newest-core test-oldest test-package docs docs-test lint clean
 .DEFAULT_GOAL := test
 
 # The stamp is the last thing written: an installation that broke off starts again.
 $(VENV)/.installed: EXTRAS = dev
 $(VENV)/.demo: EXTRAS = experiments
-$(VENV)/.installed $(VENV)/.demo: pyproject.toml .ci/constraints.txt
+$(VENV)/.docs: EXTRAS = docs
+$(VENV)/.installed $(VENV)/.demo $(VENV)/.docs: pyproject.toml .ci/constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' --constraint .ci/constraints.txt
 	touch $@
@@ -69,10 +70,18 @@ test-package: $(VENV)/.installed  ## what an index would get: alone in an enviro
 	dist-venv/bin/python -I -W error -c "$$($(BIN)/python -m tests.blocks 0)"
 	rm -rf dist-venv
 
+# Strict: whatever Sphinx warns of fails the build, and so does a block that raises.
+docs: $(VENV)/.docs  ## the site, into docs/build/html; every block of every page runs
+	rm -rf docs/build docs/experiments docs/benchmarks
+	$(BIN)/python -m sphinx --builder html --jobs auto --fail-on-warning --keep-going --quiet docs docs/build/html
+
+docs-test: $(VENV)/.docs  ## the site in a browser; needs Debian's chromium, or CHROMIUM=path
+	$(BIN)/python -m pytest docs/test_site.py
+
 lint: $(VENV)/.installed  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf demo dist dist-venv $(VENV) $(NEWEST) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf docs/build docs/experiments docs/benchmarks docs/_static/math.woff demo dist dist-venv $(VENV) $(NEWEST) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -130,6 +130,29 @@ def summary(found: dict[str, Any]) -> str:
     return table(header, rows)
 
 
+def brief(found: dict[str, Any]) -> str:
+    """Geometric means of others' time over ours; first with ours on one device."""
+    rows = []
+    for ragged, what in itertools.product((False, True), ("train", "forward")):
+        kept = [r for r in found["results"]["rows"].values() if r["ragged"] == ragged]
+        cells = []
+        for ours in (OURS[:1], OURS):
+            over = [compare.ratios(row, what, ours) for row in kept]
+            best = [min(v for k, v in own.items() if k in JAX) for own in over]
+            cells.append(_geometric(best))
+            for name in ("torch", "onnxruntime"):
+                if all(name in own for own in over):
+                    cells.append(_geometric([own[name] for own in over]))
+                else:
+                    cells.append(None)
+        kind = "ragged" if ragged else "full"
+        shown = [f"{cell:.2f}" if cell else "" for cell in cells]
+        rows.append((f"{what}, {kind} rows", *shown))
+    others = "best in JAX", "torch", "onnxruntime"
+    header = ("", *(f"one device: {name}" for name in others))
+    return table((*header, *(f"all cores: {name}" for name in others)), rows)
+
+
 GOALS = (  # what, beside whom, the least geometric mean, the least of every row
     ("train", "torch", 1.2, 1.0),
     ("train", "best in JAX", 1.4, None),
@@ -396,7 +419,7 @@ def pages(found: dict[str, dict[str, Any]]) -> dict[Path, str]:
     own = README.read_text()
     for name, render in TABLES.items():
         own = filled(own, name, render(found[name]))
-    top = filled(TOP.read_text(), "speed", summary(found["peers"]))
+    top = filled(TOP.read_text(), "speed", brief(found["peers"]))
     return {README: own, TOP: top}
 
 

@@ -122,7 +122,7 @@ def test_what_is_committed_agrees(capsys: Any) -> None:
 def test_a_changed_number_is_noticed(
     path: str, value: float, said: str, monkeypatch: Any, capsys: Any
 ) -> None:
-    """By what the experiment itself claims, by its README, and by the report."""
+    """By what the experiment itself claims, and by its README."""
     name, *steps = path.split("/")
     document = _results.committed(name)
     place: Any = document["results"]
@@ -138,7 +138,6 @@ def test_a_changed_number_is_noticed(
     lines = capsys.readouterr().err.splitlines()
     assert any(line.startswith(f"{name}: not so: ") and said in line for line in lines)
     assert f"{name}: not so: README.md has the tables of results.json" in lines
-    assert "report: not so: report.md is of these results" in lines
 
 
 def test_report_names_what_is_missing(monkeypatch: Any, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Every code block of the README runs as it stands there, in a process of its own."""
+"""The README's blocks, and the guides, run as they stand, each in a new process."""
 
 import json
 import re
@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.blocks import BLOCKS, README
-
-ROOT = Path(__file__).parent.parent
+from tests.blocks import BLOCKS, GUIDES, README, ROOT
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +26,24 @@ def forks() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[-1][:40])
 def test_block(block: str, forks: subprocess.Popen[str], tmp_path: Path) -> None:
+    run(block, forks, tmp_path)
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guide(name: str, forks: subprocess.Popen[str], tmp_path: Path) -> None:
+    assert GUIDES[name]
+    run(GUIDES[name], forks, tmp_path)
+
+
+def run(program: str, forks: subprocess.Popen[str], folder: Path) -> None:
     assert forks.stdin is not None and forks.stdout is not None
-    print(json.dumps([block, str(tmp_path)]), file=forks.stdin, flush=True)
+    print(json.dumps([program, str(folder)]), file=forks.stdin, flush=True)
     status, written = json.loads(forks.stdout.readline())
     assert status == 0, written
+
+
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) <= 150
 
 
 def test_every_block_is_python() -> None:
