@@ -76,7 +76,7 @@ docs: $(VENV)/.docs  ## the site, into docs/build/html; every block of every pag
 	$(BIN)/python -m sphinx --builder html --jobs auto --fail-on-warning --keep-going --quiet docs docs/build/html
 
 docs-test: $(VENV)/.docs  ## the site in a browser; needs Debian's chromium, or CHROMIUM=path
-	$(BIN)/python -m pytest docs/test_site.py
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal docs/test_site.py
 
 lint: $(VENV)/.installed  ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -32,6 +32,7 @@ extensions = [
     "generated",  # pages and figures made from results.json
     "public",  # the reference
     "mathml",  # mathematics without a script
+    "tidy",  # what the theme leaves unnamed
 ]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 exclude_patterns = ["build", "extensions", "README.md"]
@@ -68,6 +69,7 @@ html_title = "lstm_jax"
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["lstm_jax.css"]
+html_context = {"default_mode": "auto"}  # light or dark as the system has it
 html_copy_source = False
 html_show_sourcelink = False
 html_last_updated_fmt = None

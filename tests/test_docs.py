@@ -49,6 +49,6 @@ def test_every_block_of_python_runs(path: Path) -> None:
     allowed = ("{code-cell} ipython3", "{figure}", "{generated}", "{include}")
     allowed = (*allowed, "{toctree}", "{note}", "{tip}")
     assert [fence for fence in fences if not fence.startswith(allowed)] == []
-    assert ("{code-cell}" in text) == text.startswith(HEADER)
+    assert ("```{code-cell}" in text) == text.startswith(HEADER)
     assert "skip-execution" not in text and "raises-exception" not in text
     assert ">>>" not in text

@@ -22,6 +22,9 @@ from sphinx.util.docutils import SphinxDirective
 
 # What the text of a docstring has that reStructuredText would take for markup.
 CODE = re.compile(r"(``.*?``|`[^`\n]*`)")
+# What a generated signature spells out: where a type is from, and whole defaults.
+PREFIX = re.compile(r"~(?:\w+\.)+(?=\w)")
+DEFAULT = re.compile(r"\bCellOptions\((?:[^()]|\([^()]*\))*\)")
 MARKUP = re.compile(r"([*|]|(?<=\w)_(?!\w))")
 
 
@@ -94,6 +97,21 @@ def escape(
         lines[n] = "".join(parts)
 
 
+def shorten(
+    app: Sphinx,
+    what: str,
+    name: str,
+    thing: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Takes out of signatures what `dataclasses` wrote at length."""
+    if signature is not None:
+        signature = DEFAULT.sub("CellOptions()", PREFIX.sub("", signature))
+    return signature, returns
+
+
 def resolve(app: Sphinx, env: Any, node: Any, contnode: nodes.Node) -> Any:
     """A name of the package itself, said in one of its namespaces."""
     target = node.get("reftarget", "")
@@ -113,5 +131,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the directive, before napoleon reads the docstrings."""
     app.add_directive("public", Public)
     app.connect("autodoc-process-docstring", escape, priority=400)
+    app.connect("autodoc-process-signature", shorten)
     app.connect("missing-reference", resolve)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
