@@ -42,7 +42,8 @@ SAMPLE = [
     "search.html",
     "tutorials/digits.html",
 ]
-RULES = """aria-valid-attr aria-valid-attr-value button-name document-title empty-heading
+RULES = """aria-valid-attr aria-valid-attr-value button-name document-title
+    empty-heading
     heading-order html-has-lang image-alt label link-name page-has-heading-one
     summary-name svg-img-alt""".split()
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -72,7 +73,9 @@ def browser() -> Iterator[Browser]:
         pytest.fail("no Chromium: apt-get install chromium, or set CHROMIUM to a path")
     with sync_playwright() as play:
         # In a container there is no sandbox, and the site is ours.
-        started = play.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        started = play.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield started
         started.close()
 

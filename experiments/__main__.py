@@ -164,7 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runner = verbs.add_parser("run", help="run one; run NAME --help shows its settings")
     runner.add_argument("name", choices=_registry.names())
     runner.add_argument("settings", nargs=argparse.REMAINDER)
-    verbs.add_parser("report", help="make all tables and figures again from the results")
+    verbs.add_parser(
+        "report", help="make all tables and figures again from the results"
+    )
     verbs.add_parser("fetch", help="find or download the data files of all")
     verbs.add_parser("verify", help="hold all committed results against the text")
     given = parser.parse_args(arguments)

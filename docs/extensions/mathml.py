@@ -14,7 +14,6 @@ from fontTools import subset
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
-
 # Latin, Greek, letter-like symbols, arrows, operators, and the mathematical alphabets.
 CHARACTERS = [
     *range(0x20, 0x7F),

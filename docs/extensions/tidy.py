@@ -7,7 +7,9 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-BACK = re.compile(r'(class="viewcode-back" href=")([^"#]*/)([^"#/]+/[^"#/]+\.html)#([^"]+)')
+BACK = re.compile(
+    r'(class="viewcode-back" href=")([^"#]*/)([^"#/]+/[^"#/]+\.html)#([^"]+)'
+)
 
 
 def mend(app: Sphinx, exception: Exception | None) -> None:
