@@ -163,15 +163,6 @@ def test_a_block_is_copied(page: Page) -> None:
     assert copied.startswith("import jax, jax.numpy as jnp, optax\nimport lstm_jax\n")
 
 
-def test_the_reader_chooses_light_or_dark(page: Page) -> None:
-    page.goto(address("index.html"))
-    seen = set()
-    for _ in range(3):
-        page.locator("button.theme-switch-button:visible").first.click()
-        seen.add(page.locator("html").get_attribute("data-theme"))
-    assert seen == {"light", "dark"}
-
-
 def test_links_lead_somewhere() -> None:
     """Within pages and between them; other hosts are not asked."""
     read = {path: Links(path) for path in HTML}
