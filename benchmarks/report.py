@@ -135,7 +135,7 @@ def brief(found: dict[str, Any]) -> str:
     rows = []
     for ragged, what in itertools.product((False, True), ("train", "forward")):
         kept = [r for r in found["results"]["rows"].values() if r["ragged"] == ragged]
-        cells = []
+        cells: list[float | None] = []
         for ours in (OURS[:1], OURS):
             over = [compare.ratios(row, what, ours) for row in kept]
             best = [min(v for k, v in own.items() if k in JAX) for own in over]

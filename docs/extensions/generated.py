@@ -37,7 +37,7 @@ class Generated(SphinxDirective):
         """Parses the table where the directive stands."""
         container = nodes.container(classes=["wide"])
         text = TABLES[self.arguments[0]]()
-        self.state.nested_parse(text.splitlines(), self.lineno, container)  # type: ignore[arg-type]
+        self.state.nested_parse(text.splitlines(), self.lineno, container)
         return [container]
 
 
