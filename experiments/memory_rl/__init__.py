@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Recurrent reinforcement learning where the observation of the moment is not enough."""
+"""Recurrent reinforcement learning where one observation is not enough."""
 
 from experiments._registry import About
 

@@ -14,7 +14,15 @@ import lstm_jax
 from lstm_jax import variants
 from lstm_jax.initializers import chrono
 
-AgentName: TypeAlias = Literal["memoryless", "frames", "GRU", "LSTM", "Flax LSTM"]
+AgentName: TypeAlias = Literal[
+    "memoryless",
+    "frames",
+    "GRU",
+    "LSTM",
+    "LSTM, forget bias 1",
+    "Flax LSTM",
+    "Flax LSTM, chrono",
+]
 
 
 class Frames(lstm_jax.Cell):
@@ -190,7 +198,23 @@ def memory(name: str, key: jax.Array, units: int, horizon: int) -> Any:
             x, resets = jnp.zeros((1, 1, units)), jnp.zeros((1, 1), bool)
             carry = cell.initialize_carry(key, (1, units))
             return FlaxMemory(ScannedRNN(cell).init(key, carry, (x, resets)), cell)
+        case "Flax LSTM, chrono":
+            ours, theirs = (
+                memory(n, key, units, horizon) for n in ("LSTM", "Flax LSTM")
+            )
+            return theirs.replace(variables={"params": {"cell": as_flax(ours)}})
     raise ValueError(f"no memory has the name {name!r}")
+
+
+def as_flax(params: lstm_jax.LSTMParams) -> dict[str, Any]:
+    """Our weights by Flax's names, as `convert.to_linen` has them, but traced."""
+    w_x, w_h = (jnp.split(w, 4, -1) for w in (params.w_x, params.w_h))
+    biases = jnp.split(params.b, 4)
+    inputs = {f"i{g}": {"kernel": w} for g, w in zip("ifgo", w_x, strict=True)}
+    return inputs | {
+        f"h{g}": {"kernel": w, "bias": b}
+        for g, w, b in zip("ifgo", w_h, biases, strict=True)
+    }
 
 
 def init(

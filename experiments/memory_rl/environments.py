@@ -187,7 +187,7 @@ class Task(NamedTuple):
 
 
 CHAIN, MAZE = MemoryChain(), TMaze()  # one of each: a program serves all lengths
-DECKS = {level: RepeatPrevious(n, k) for level, n, k in (("easy", 1, 4), ("medium", 2, 32))}
+DECKS = {"easy": RepeatPrevious(1, 4), "medium": RepeatPrevious(2, 32)}
 
 
 def make(name: str) -> Task:
@@ -195,10 +195,10 @@ def make(name: str) -> Task:
     kind, which = name.split()
     match kind:
         case "chain":
-            params = CHAIN.default_params.replace(memory_length=jnp.asarray(int(which)))
+            params = CHAIN.default_params.replace(memory_length=jnp.int32(int(which)))
             return Task(CHAIN, params, 3, 0.0, 1.0)
         case "maze":
-            params = MAZE.default_params.replace(length=jnp.asarray(int(which)))
+            params = MAZE.default_params.replace(length=jnp.int32(int(which)))
             return Task(MAZE, params, 3, (4.0 - 0.1) / 2, 4.0)
         case "repeat":
             deck = DECKS[which]

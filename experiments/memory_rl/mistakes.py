@@ -1,13 +1,12 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """What is often done to a rollout before a recurrent update, each a mistake."""
 
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from experiments.memory_rl.ppo import Rollout, as_it_was
+from experiments.memory_rl.ppo import Rollout
 
 CUT = 16  # steps
 
@@ -50,10 +49,10 @@ def cut(rollout: Rollout, state: Any, steps: int = CUT) -> tuple[Rollout, Any]:
 
 
 GIVEN = {
-    "none": as_it_was,
-    "state not reset in the update": never_reset,
+    "no resets": never_reset,
     "zeros for the entering state": zero_state,
     "flag one step early": flag_of_the_action,
     "flag one step late": flag_late,
-    f"cut every {CUT} steps": partial(cut),
+    f"cut every {CUT} steps": cut,
 }
+MISTAKES = tuple(GIVEN)

@@ -35,8 +35,6 @@ class Recipe:
     """Passes over a rollout."""
     minibatches: int = 4
     """Each has N / minibatches environments, over all T steps."""
-    rate: float = 3e-3
-    """Step of Adam at the start; it falls to zero in a straight line."""
     discount: float = 0.99
     """γ."""
     trace: float = 0.95
@@ -100,9 +98,7 @@ def begin(agent: Agent, task: Any, params: Any, count: int, key: jax.Array) -> A
     keys = jax.random.split(key, count)
     observations, worlds = jax.vmap(task.reset, (0, None))(keys, params)
     memory = agents.zero_state(agent.memory, count)
-    return Acting(
-        worlds, observations, jnp.ones(count, bool), memory, jnp.zeros(count)
-    )
+    return Acting(worlds, observations, jnp.ones(count, bool), memory, jnp.zeros(count))
 
 
 def act(
@@ -205,12 +201,12 @@ def loss(recipe: Recipe, agent: Agent, rollout: Rollout, state: Any) -> jax.Arra
     return objective(recipe, agent, rollout, state).mean()
 
 
-def optimizer(recipe: Recipe, updates: int) -> optax.GradientTransformation:
-    """Adam with clipped gradients; so many rollouts take the step to zero."""
+def optimizer(recipe: Recipe, updates: int, rate: Any) -> optax.GradientTransformation:
+    """Adam with clipped gradients, whose step falls from `rate` to 0 in a line."""
     count = updates * recipe.epochs * recipe.minibatches
-    schedule = optax.linear_schedule(recipe.rate, 0.0, count)
     return optax.chain(
-        optax.clip_by_global_norm(recipe.norm), optax.adam(schedule, eps=1e-5)
+        optax.clip_by_global_norm(recipe.norm),
+        optax.adam(lambda n: rate * (1 - n / count), eps=1e-5),
     )
 
 
@@ -266,6 +262,7 @@ def train(
     points: int,
     given: Callable[[Rollout, Any], tuple[Rollout, Any]],
     params: Any,
+    rate: Any,
     key: jax.Array,
 ) -> dict[str, jax.Array]:
     """Trains one agent.
@@ -278,6 +275,7 @@ def train(
         points: into how many parts the learning curve is cut; divides updates.
         given: (rollout, entering state) -> what the update is given in their place.
         params: of the task.
+        rate: step of Adam at the start.
         key: a JAX random key.
 
     Returns:
@@ -286,7 +284,7 @@ def train(
         probabilities before the first update, which should be rounding.
     """
     first, second, key = jax.random.split(key, 3)
-    agent, tx = start(first), optimizer(recipe, updates)
+    agent, tx = start(first), optimizer(recipe, updates, rate)
     now = begin(agent, task, params, recipe.environments, second)
 
     def iteration(carry: Any, key: jax.Array) -> Any:
@@ -324,8 +322,9 @@ def train_seeds(
     points: int,
     given: Callable[[Rollout, Any], tuple[Rollout, Any]],
     params: Any,
+    rates: jax.Array,
     keys: jax.Array,
 ) -> dict[str, jax.Array]:
-    """`train` of one agent a key, side by side."""
+    """`train` of one agent a rate and key, side by side."""
     one = partial(train, recipe, task, start, updates, points, given, params)
-    return jax.vmap(one)(keys)
+    return jax.vmap(one)(rates, keys)
