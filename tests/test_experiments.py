@@ -50,7 +50,7 @@ def test_list(capsys: Any) -> None:
         cost = _results.cost(_results.committed(name))
         for part in (name, cost, *dataclasses.astuple(_registry.about(name))):
             assert part in text
-    assert len(_registry.names()) == 8
+    assert len(_registry.names()) == 9
 
 
 def test_gradient_of_states_is_that_of_a_perturbed_run() -> None:

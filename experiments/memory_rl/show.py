@@ -144,8 +144,8 @@ def throughput_table(found: dict[str, Any]) -> str:
         [
             f"{row['environments']:,}",
             row["agent"],
-            f"{row['acting']:,.0f}",
-            f"{row['updating']:,.0f}",
+            thousands(row["acting"]),
+            thousands(row["updating"]),
             f"{row['share']:.0%}",
         ]
         for row in found["rows"]
@@ -153,11 +153,16 @@ def throughput_table(found: dict[str, Any]) -> str:
     head = (
         "environments",
         "agent",
-        "steps a second, acting",
+        "acting, thousand steps a second",
         "updating",
         "the recurrence's share of updating",
     )
     return table(head, rows)
+
+
+def thousands(values: list[float]) -> str:
+    """Median and range of steps a second."""
+    return spread(np.asarray(values) / 1000, ",.0f")
 
 
 def tables(document: dict[str, Any]) -> str:
@@ -185,8 +190,8 @@ def tables(document: dict[str, Any]) -> str:
     speed = json.loads(THROUGHPUT.read_text())
     note = (
         f"Updating is one gradient over the whole rollout of T = {speed['steps']} and "
-        f"a step of Adam, H = {speed['units']}; medians of {speed['rounds']} rounds in "
-        f"turn, on {counted(speed['machine']['cores'], 'core')}, "
+        f"a step of Adam, H = {speed['units']}; median and range of {speed['rounds']} "
+        f"rounds in turn, on {counted(speed['machine']['cores'], 'core')}, "
         f"{speed['machine']['processor']}. The share is of time: an update less one "
         f"whose memory is left out."
     )
@@ -205,6 +210,8 @@ def compare(document: dict[str, Any]) -> list[Row]:
         for name in ("LSTM", "GRU", "frames", "memoryless"):
             if name in found:
                 ours = shown(found[name], bounds) + " solved"
+                if kind == "repeat":
+                    ours += f"; MMER {peak(found[name]):.3f}"
                 rows.append(Row(f"{title(task)}, {name}: mean return", ours, ""))
     for task, found in results["mistakes"].items():
         clean = np.median(last(found["none"]))

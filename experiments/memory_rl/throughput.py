@@ -30,7 +30,7 @@ class Plan:
     environments: tuple[int, ...] = (16, 256, 2048)
     steps: int = 128
     units: int = 32
-    rounds: int = 3
+    rounds: int = 7
 
 
 def draw(name: str, task: environments.Task, units: int) -> agents.Agent:
@@ -92,17 +92,19 @@ def measure(plan: Plan) -> dict[str, Any]:
             for name, pair in ready.items():
                 for which, run in enumerate(pair):
                     times.setdefault((name, which), []).append(seconds(run))
-        middle = {key: statistics.median(values) for key, values in times.items()}
         total = count * plan.steps
         for name in AGENTS:
-            bare, whole = middle[WITHOUT, 1], middle[name, 1]
+            acting, updating, bare = (
+                times[key] for key in ((name, 0), (name, 1), (WITHOUT, 1))
+            )
+            shares = [1 - b / t for b, t in zip(bare, updating, strict=True)]
             rows.append(
                 {
                     "environments": count,
                     "agent": name,
-                    "acting": total / middle[name, 0],
-                    "updating": total / whole,
-                    "share": max(0.0, 1 - bare / whole),
+                    "acting": [total / t for t in acting],
+                    "updating": [total / t for t in updating],
+                    "share": statistics.median(shares),
                 }
             )
     return rounded(
