@@ -190,7 +190,8 @@ def test_repeat_previous_asks_as_popgym_does() -> None:
     task = environments.make("repeat easy")
     step = jax.jit(lambda k, w, a: task.environment.step(k, w, a, task.params))
     seen, world = task.environment.reset(jax.random.key(0), task.params)
-    suits, total = [], 0.0
+    suits: list[int] = []
+    total = 0.0
     for t in range(51):
         suits.append(int(seen.argmax()))
         due = suits[-4] if t >= 3 else 0
@@ -321,17 +322,18 @@ def from_gymnasium(mode: AutoresetMode) -> Any:
     envs = SyncVectorEnv(
         [partial(Counter, first) for first in (0, 1, 2)], autoreset_mode=mode
     )
-    seen, _ = envs.reset()
-    flag, observations, flags = np.zeros(3, bool), [], []
+    seen: Any = envs.reset()[0]
+    flag: Any = np.zeros(3, bool)
+    observations, before = [], []
     for _ in range(STEPS):
         observations.append(seen)
-        flags.append(flag)
+        before.append(flag)
         seen, _, terminated, truncated, _ = envs.step(np.zeros(3, int))
         flag = terminated | truncated
         if mode is AutoresetMode.DISABLED and flag.any():
             seen, _ = envs.reset(options={"reset_mask": flag})
     envs.close()
-    start, flags = np.ones((1, 3), bool), np.stack(flags)
+    start, flags = np.ones((1, 3), bool), np.stack(before)
     if mode is AutoresetMode.NEXT_STEP:
         return observations, np.concatenate([start, flags[:-1]]), ~flags
     return observations, np.concatenate([start, flags[1:]]), np.ones_like(flags)

@@ -242,13 +242,12 @@ def init(
     if name in ("memoryless", "frames"):
         count = 1 if name == "memoryless" else frames
         width = equal_width(observations, actions, units, count)
-        stack = Frames(observations, count)
         before: tuple[Linear, ...] = ()
-        after = (
+        after: tuple[Linear, ...] = (
             linear(keys[0], observations * count, width, 2**0.5),
             linear(keys[1], width, width, 2**0.5),
         )
-        remembers: Any = stack
+        remembers: Any = Frames(observations, count)
     else:
         width, after = units, ()
         before = (linear(keys[0], observations, units, 2**0.5),)

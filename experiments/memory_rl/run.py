@@ -192,12 +192,12 @@ def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, An
     results["mistakes"] = {
         task: {"none": results["tasks"][task]["LSTM"]} for task in settings.mistaken
     }
-    for task, name in itertools.product(settings.mistaken, settings.mistakes):
+    for task, mistake in itertools.product(settings.mistaken, settings.mistakes):
         kind, which = task.split()
         rates = [results["rates"][kind]["LSTM"]["rate"]] * len(settings.seeds)
-        study = Study(settings, "LSTM", kind, GIVEN[name])
+        study = Study(settings, "LSTM", kind, GIVEN[mistake])
         work = partial(study.train, which, rates, settings.seeds)
-        results["mistakes"][task][name] = part(f"{task}, {name}", work)
+        results["mistakes"][task][mistake] = part(f"{task}, {mistake}", work)
     results["bounds"] = {
         name: {"chance": task.chance, "best": task.best}
         for name in results["tasks"]
