@@ -33,6 +33,7 @@ def claims(document: dict[str, Any]) -> Iterator[Claim]:
     yield from of_chains(document)
     yield from of_others(document)
     yield from of_mistakes(document)
+    yield from of_costs(document)
     yield from of_throughput()
 
 
@@ -62,20 +63,40 @@ def count(document: dict[str, Any], task: str, name: str) -> int:
 
 
 def of_chains(document: dict[str, Any]) -> Iterator[Claim]:
-    """Memory solves every length; none does not; eight frames solve the shortest."""
+    """Memory solves every length, none does not, and eight frames the shortest."""
+    tasks = document["results"]["tasks"]
     for length in Settings().chains:
         task = f"chain {length}"
         for name in ("LSTM", "GRU", "Flax LSTM, chrono"):
             right = count(document, task, name)
             yield right == 5, f"{task}: {name} solves it with every seed; {right}"
-        found = last(document["results"]["tasks"][task]["memoryless"])
-        text = f"{task}: without memory the return is chance; {found}"
-        yield bool(np.abs(found).max() < 0.2), text
+        for name in ("memoryless", "frames"):
+            found = np.abs(last(tasks[task][name])).max()
+            if name == "frames" and length == 5:
+                right = count(document, task, name)
+                yield right == 5, f"{task}: frames solve it with every seed; {right}"
+            else:
+                yield bool(found < 0.2), f"{task}: {name} is at chance; {found}"
+    for name, lengths in (("Flax LSTM", (5, 10)), ("LSTM, forget bias 1", (5, 10, 20))):
+        for length in lengths:
+            right = count(document, f"chain {length}", name)
+            yield right == 5, f"chain {length}: {name}, every seed; {right}"
+    right = count(document, "chain 40", "Flax LSTM")
+    yield right == 0, f"chain 40: no seed of Flax LSTM as it comes; {right}"
+    right = count(document, "chain 40", "LSTM, forget bias 1")
+    yield 0 < right < 5, f"chain 40: some seeds with a forget bias of 1; {right}"
 
 
 def of_others(document: dict[str, Any]) -> Iterator[Claim]:
-    """The maze and the decks."""
-    yield from ()
+    """The maze needs memory beyond eight frames; the easy deck does not."""
+    for name in ("LSTM", "GRU", "Flax LSTM"):
+        right = count(document, "maze 10", name)
+        yield right == 5, f"maze 10: {name} solves it with every seed; {right}"
+    for name in ("memoryless", "frames"):
+        found = last(document["results"]["tasks"]["maze 10"][name])
+        chance = document["results"]["bounds"]["maze 10"]["chance"]
+        text = f"maze 10: {name} turns by a coin; {found}"
+        yield bool(np.abs(found - chance).max() < 0.1), text
 
 
 def of_mistakes(document: dict[str, Any]) -> Iterator[Claim]:
@@ -91,6 +112,21 @@ def of_mistakes(document: dict[str, Any]) -> Iterator[Claim]:
     yield shown == [mistake_table(document)], "the guide has the table of mistakes"
 
 
+def of_costs(document: dict[str, Any]) -> Iterator[Claim]:
+    """What is said of mistakes in the maze."""
+    found, bounds = (document["results"][k]["maze 10"] for k in ("mistakes", "bounds"))
+    ends = {name: last(one) for name, one in found.items()}
+    right = {name: solved(one, bounds) for name, one in found.items()}
+    worst = ends["no resets"].min()
+    yield right["no resets"] == 5, f"without resets every seed solves it; {worst}"
+    most = right["zeros for the entering state"]
+    yield 2 < most <= 5, f"from zeros most seeds solve it; {most}"
+    high = ends["flag one step early"].max()
+    yield high < bounds["chance"], f"a flag too early earns less than a coin; {high}"
+    few = right["cut every 16 steps"]
+    yield few < 2.5, f"cut, less than half of the seeds solve it; {few}"
+
+
 def of_throughput() -> Iterator[Claim]:
     """All agents were measured at all sizes, and the README shows it."""
     found, plan = json.loads(THROUGHPUT.read_text()), Plan()
@@ -102,3 +138,16 @@ def of_throughput() -> Iterator[Claim]:
     for row in found["rows"]:
         line = thousands(row["updating"])
         yield line in readme, f"README.md has {line} of {row['agent']}"
+    middle = {
+        key: np.median(row["updating"])
+        for key, row in zip(asked, found["rows"], strict=True)
+    }
+    for n in plan.environments:
+        ratio = middle[n, "LSTM"] / middle[n, "Flax LSTM"]
+        text = f"{n} environments: the LSTMs update within a quarter; {ratio}"
+        yield bool(0.75 < ratio < 1.25), text
+        ratio = middle[n, "Flax GRU"] / middle[n, "GRU"]
+        text = f"{n} environments: Flax's GRU is faster from 256 on; {ratio}"
+        yield bool(ratio > 1) == (n >= 256), text
+    least = min(row["share"] for row in found["rows"])
+    yield least > 0.5, f"the recurrence takes most of an update; at least {least}"
