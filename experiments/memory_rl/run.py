@@ -193,10 +193,10 @@ def run(settings: Settings, progress: Progress, cache: RunCache) -> dict[str, An
                 continue
             made = results["mistakes"][task] = {"none": results["tasks"][task]["LSTM"]}
             rates = [results["rates"][kind]["LSTM"]["rate"]] * len(settings.seeds)
-            for name in settings.mistakes:
-                study = Study(settings, "LSTM", kind, GIVEN[name])
+            for mistake in settings.mistakes:
+                study = Study(settings, "LSTM", kind, GIVEN[mistake])
                 work = partial(study.train, which, rates, settings.seeds)
-                made[name] = part(f"{task}, {name}", work)
+                made[mistake] = part(f"{task}, {mistake}", work)
     results["parameters"] = part("parameters", partial(sizes, settings))
     results["bounds"] = {
         name: {"chance": task.chance, "best": task.best}
