@@ -31,7 +31,7 @@ NEEDS = {
     "tests/test_convert_onnx_write.py": "onnxruntime",
     "tests/test_convert_tflite.py": "ai_edge_litert",
     "tests/test_convert_torch.py": "torch",
-    "tests/test_experiment*.py": "mlxtend pooch scipy sklearn tyro",
+    "tests/test_experiment*.py": "gymnax mlxtend pooch scipy sklearn tyro",
     "tests/test_variants.py::test_as_torch": "torch",
 }
 LEFT_OUT = {

@@ -23,7 +23,9 @@ GUIDES = {
         "guides/diagnostics",
         "guides/flax",
         "guides/network",
+        "guides/recurrent_policies",
         "guides/serving",
+        "guides/streaming",
         "guides/training",
         "tutorials/own_cell",
     )

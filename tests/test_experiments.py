@@ -50,7 +50,7 @@ def test_list(capsys: Any) -> None:
         cost = _results.cost(_results.committed(name))
         for part in (name, cost, *dataclasses.astuple(_registry.about(name))):
             assert part in text
-    assert len(_registry.names()) == 8
+    assert len(_registry.names()) == 9
 
 
 def test_gradient_of_states_is_that_of_a_perturbed_run() -> None:
@@ -115,6 +115,7 @@ def test_what_is_committed_agrees(capsys: Any) -> None:
         ("digits/tasks/rows/LSTM/held_out_accuracy/2/-1", 0.9, "seed; one has 0.9"),
         ("forgetting/kinds/no forget gate/perfect_after/0", 9, "none is perfect; 1"),
         ("gradient_lag/closed_form_error", 0.02, "less than 0.01; it is by 0.02"),
+        ("memory_rl/tasks/chain 40/LSTM/returns/2/-1", -1, "with every seed; 4"),
         ("odyssey/stack/test/1", 8.5, "below the published 8.45; one has 8.5"),
         ("streamflow/splits/forwards/LSTM/test/3", 0.5, "the lowest has 0.5"),
     ],
