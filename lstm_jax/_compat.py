@@ -54,3 +54,22 @@ def vary(a: jax.Array, axes: Any) -> jax.Array:
     if hasattr(lax, "pcast"):
         return lax.pcast(a, axes, to="varying")
     return lax.pvary(a, axes)  # type: ignore[attr-defined]  # until jax 0.8
+
+
+def like_varying(shape: Any, dtype: Any, axes: frozenset[Any]) -> jax.ShapeDtypeStruct:
+    """The type of an array that varies over manual mesh axes."""
+    if not axes:
+        return jax.ShapeDtypeStruct(shape, dtype)
+    if "manual_axis_type" not in jax.ShapeDtypeStruct.__slots__:  # until jax 0.10.0
+        return jax.ShapeDtypeStruct(shape, dtype, vma=axes)
+    kind = jax.sharding.ManualAxisType(varying=axes)
+    return jax.ShapeDtypeStruct(shape, dtype, manual_axis_type=kind)
+
+
+def bind_again(equation: Any, arguments: Any) -> Any:
+    """What an equation of a traced program gives for other arguments."""
+    params = equation.primitive.get_bind_params(equation.params)
+    functions: Any = ()
+    if isinstance(params, tuple):  # until jax 0.10
+        functions, params = params
+    return equation.primitive.bind(*functions, *arguments, **params)

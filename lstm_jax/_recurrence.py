@@ -47,6 +47,9 @@ from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
 
 # (static, inputs) -> the last state, and (y, residuals); or only y without residuals
 Primal = Callable[["StaticArgs", LayerInputs], tuple[LSTMState, Any]]
+# (static, step, given, tangents, dstate, xs) -> the last dstate, and dh of all steps,
+# where step(given, tangents) is a body of `lax.scan`, and linear but for `given`
+LinearScan = Callable[..., tuple[LSTMState, jax.Array]]
 
 
 class Residuals(NamedTuple):
@@ -65,7 +68,7 @@ class Residuals(NamedTuple):
     m: jax.Array | None
 
 
-def _step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
+def layer_step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
     """One step from its projected input; emits y, or y and its residuals."""
     cell: Any = inputs.cell
 
@@ -85,7 +88,7 @@ def _scan_primal(
     static: "StaticArgs", inputs: LayerInputs, save: bool
 ) -> tuple[LSTMState, Any]:
     """The scan itself."""
-    body = _step(static, inputs, save)
+    body = layer_step(static, inputs, save)
     cell: Any = inputs.cell
 
     def chunk(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
@@ -117,7 +120,7 @@ def scan_with_residuals(
     # A norm of both shares needs them apart, and a slice needs a step.
     if isinstance(cell.norm, SplitNorm) or (isinstance(steps, int) and not steps):
         return _scan_primal(static, inputs, save=True)
-    body = _step(static, inputs, save=True)
+    body = layer_step(static, inputs, save=True)
 
     def step(carry: Any, xs: Any) -> tuple[Any, Any]:
         state, buffer = carry
@@ -146,6 +149,28 @@ def _(static: "StaticArgs", primals: Any, tangents: Any) -> tuple[Any, Any]:
     return out, jax.tree.map(zeros, out) if tangent is None else tangent
 
 
+def linear_scan(
+    static: "StaticArgs",
+    step: Callable[[Any, Any], Body],
+    given: Any,
+    tangents: Any,
+    dstate: LSTMState,
+    xs: Any,
+) -> tuple[LSTMState, jax.Array]:
+    """The scan of the tangent, which JAX differentiates and transposes.
+
+    Args:
+        static: direction and unrolling.
+        step: (given, tangents) -> a body; it closes over no other array.
+        given: the cell, and its `DropMasks` of all steps.
+        tangents: of the cell's `gate_leaves`, and of the reset state.
+        dstate: the tangent of the state that enters first.
+        xs: ((what is saved of each step, its drop masks), its `StepMasks`), and the
+            tangents (dpre, dp), which are linear too.
+    """
+    return static.scan(step(given, tangents), dstate, xs)
+
+
 @dataclasses.dataclass(frozen=True)
 class StaticArgs:
     """How the recurrence runs; every field is compared by value, or it is traced anew.
@@ -160,8 +185,10 @@ class StaticArgs:
         gather: makes the output whole where a cell has a part of a layer's units.
         primal: gives the last state and y.
         with_residuals: gives the last state, and y with its `Residuals`.
-        linear_scan: `lax.scan`, for the tangent; JAX must be able to differentiate and
-            transpose it.
+        linear_scan: runs the tangent; JAX must be able to differentiate and transpose
+            it.
+        whole_steps: the tangent's step computes all that it can by itself: nothing is
+            made for many steps beforehand but products.
     """
 
     reverse: bool = False
@@ -170,7 +197,8 @@ class StaticArgs:
     gather: GatherOutput = identity
     primal: Primal = scan_primal
     with_residuals: Primal = scan_with_residuals
-    linear_scan: Callable[..., Any] = lax.scan
+    linear_scan: LinearScan = linear_scan
+    whole_steps: bool = False
 
     def scan(self, body: Body, carry: Any, xs: Any) -> Any:
         """`lax.scan` in this direction."""
@@ -278,34 +306,46 @@ def _tangent(
             for a, dw in ((saved.h, dcell.w_h), (saved.m, dcell.projection))
         )
         dpre = preactivation(cell, dzx, dzh)
-        if is_standard(cell):
+        local: Any = saved.pre, saved.c
+        if is_standard(cell) and not static.whole_steps:
             g_mask = stepped.g if inputs.fixed.g is None else inputs.fixed.g[None]
-            local: Any = standard_partials(saved.pre[0], saved.c, g_mask)
-        else:
-            local = saved.pre, saved.c
+            local = standard_partials(saved.pre[0], saved.c, g_mask)
 
-        def step(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
-            local, stepped, dpre, dp = xs
-            masks = inputs.drop_masks(stepped)
-            dzh = preactivation(cell, None, matmul(dstate.h, cell.w_h))
-            dpre = tuple(_plus(a, b) for a, b in zip(dpre, dzh, strict=True))
-            if is_standard(cell):
-                dm, dc = standard_jvp(local, dpre[0], dstate.c)
-            else:
-                dm, dc = pointwise_jvp(*local, masks.g, dgates, dpre, dstate.c)
-            dh = project_output(cell, dm, static.gather, dp)
-            dh = zoneout(masks.h, dstate.h, dh)
-            return LSTMState(dh, zoneout(masks.c, dstate.c, dc)), dh
+        def step_of(given: Any, tangents: Any) -> Body:
+            (cell, fixed), (dgates, dreset) = given, tangents
 
-        body = masked_step(step, dreset, at_cut=tree_zeros)
-        xs = (local, stepped, dpre, dp), masks
-        return static.linear_scan(
-            body, dstate, xs, reverse=static.reverse, unroll=static.unroll
-        )
+            def step(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+                (local, stepped), (dpre, dp) = xs
+                masks = inputs._replace(fixed=fixed).drop_masks(stepped)
+                dzh = preactivation(cell, None, matmul(dstate.h, cell.w_h))
+                dpre = tuple(_plus(a, b) for a, b in zip(dpre, dzh, strict=True))
+                if is_standard(cell):
+                    if static.whole_steps:
+                        (pre,), c = local
+                        local = standard_partials(pre, c, masks.g)
+                    dm, dc = standard_jvp(local, dpre[0], dstate.c)
+                else:
+                    of = cell, *local, masks.g
+                    dm, dc = pointwise_jvp(*of, dgates, dpre, dstate.c)
+                dh = project_output(cell, dm, static.gather, dp)
+                dh = zoneout(masks.h, dstate.h, dh)
+                return LSTMState(dh, zoneout(masks.c, dstate.c, dc)), dh
+
+            masked = masked_step(step, dreset, at_cut=tree_zeros)
+
+            def body(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+                (local, masks), linear = xs
+                return masked(dstate, ((local, linear), masks))
+
+            return body
+
+        xs = ((local, stepped), masks), (dpre, dp)
+        given, tangents = (cell, inputs.fixed), (dgates, dreset)
+        return static.linear_scan(static, step_of, given, tangents, dstate, xs)
 
     # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
     @partial(jax.checkpoint, prevent_cse=False)
-    def pointwise_jvp(pre, c, g_mask, dgates, dpre, dc):  # type: ignore[no-untyped-def]
+    def pointwise_jvp(cell, pre, c, g_mask, dgates, dpre, dc):  # type: ignore[no-untyped-def]
         def part(gates: LSTMParams, pre: Any, c: jax.Array) -> Any:
             inside = pointwise(gates, pre, c, g_mask)
             return inside.m, inside.c
@@ -319,5 +359,7 @@ def _tangent(
     dstart = dense(dinputs.state, inputs.state)
     dreset = dense(dinputs.reset_state, inputs.reset_state)
     xs = (inputs.x, dx, saved, inputs.stepped), inputs.step_masks
+    if static.whole_steps:
+        return chunk(dstart, xs)
     run = jax.checkpoint(chunk, prevent_cse=False)
     return chunked(run, dstart, xs, tangent_chunk(inputs), static.reverse)
