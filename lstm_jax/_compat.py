@@ -57,13 +57,15 @@ def vary(a: jax.Array, axes: Any) -> jax.Array:
 
 
 def like_varying(shape: Any, dtype: Any, axes: frozenset[Any]) -> jax.ShapeDtypeStruct:
-    """The type of an array that varies over manual mesh axes."""
+    """The type of an array that varies over manual axes of the mesh of the context."""
     if not axes:
         return jax.ShapeDtypeStruct(shape, dtype)
-    if "manual_axis_type" not in jax.ShapeDtypeStruct.__slots__:  # until jax 0.10.0
-        return jax.ShapeDtypeStruct(shape, dtype, vma=axes)
-    kind = jax.sharding.ManualAxisType(varying=axes)
-    return jax.ShapeDtypeStruct(shape, dtype, manual_axis_type=kind)
+    mesh = jax.sharding.get_abstract_mesh()
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    given: Any = {"vma": axes}  # until jax 0.10.0
+    if "manual_axis_type" in jax.ShapeDtypeStruct.__slots__:
+        given = {"manual_axis_type": jax.sharding.ManualAxisType(varying=axes)}
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding, **given)
 
 
 def bind_again(equation: Any, arguments: Any) -> Any:

@@ -198,12 +198,12 @@ class _Rule:
     def batched(self, args: Any, dims: Any, size: int) -> tuple[Any, Any]:
         """Under `vmap`."""
         given, tangents = self.trees(args)
-        at, dat = self.trees([d is not batching.not_mapped for d in dims])
+        at, dat = self.trees([d is not None for d in dims])
         if not self.by_rows or any(jax.tree.leaves((at.shared, dat.shared))):
             rule = _Mapped(self, tuple(dims), size)
             return _linear.bind(*args, rule=rule), [0] * rule.results(args)
         front = [
-            a if d is batching.not_mapped else jnp.moveaxis(a, d, 0)
+            a if d is None else jnp.moveaxis(a, d, 0)
             for a, d in zip(args, dims, strict=True)
         ]
         given, tangents = self.trees(front)
@@ -228,19 +228,15 @@ class _Mapped:
     """A linear scan under `vmap`, where its rows cannot be made more."""
 
     inner: Any
-    dims: tuple[Any, ...]
+    dims: tuple[int | None, ...]
     size: int
 
     @property
     def residuals(self) -> int:
         return self.inner.residuals
 
-    @property
-    def axes(self) -> list[int | None]:
-        return [None if d is batching.not_mapped else d for d in self.dims]
-
     def flat(self, *args: Any) -> list[Any]:
-        return jax.vmap(self.inner.flat, self.axes, axis_size=self.size)(*args)
+        return jax.vmap(self.inner.flat, self.dims, axis_size=self.size)(*args)
 
     def results(self, args: Any) -> int:
         return len(jax.eval_shape(self.flat, *args))
@@ -252,7 +248,7 @@ class _Mapped:
         return self._over(self.inner.plain_back, like, residuals, cotangents)
 
     def _over(self, back: Any, like: Any, residuals: Any, cotangents: Any) -> list[Any]:
-        axes, n = self.axes, self.residuals
+        axes, n = self.dims, self.residuals
 
         def one(a: Any, axis: int | None) -> Any:
             if axis is None:
@@ -260,7 +256,7 @@ class _Mapped:
             return _type_of(a, (*a.shape[:axis], *a.shape[axis + 1 :]))
 
         own = tuple(map(one, like, axes[n:]))
-        run = jax.vmap(partial(back, own), (axes[:n], 0), axis_size=self.size)
+        run = jax.vmap(partial(back, own), (list(axes[:n]), 0), axis_size=self.size)
         return [
             a.sum(0) if axis is None else jnp.moveaxis(a, 0, axis)
             for a, axis in zip(run(residuals, cotangents), axes[n:], strict=True)
@@ -293,7 +289,7 @@ mlir.register_lowering(
 
 def _batch(args: Any, dims: Any, *, rule: Any) -> Any:
     pairs = zip(args, dims, strict=True)
-    size = next(a.shape[d] for a, d in pairs if d is not batching.not_mapped)
+    size = next(a.shape[d] for a, d in pairs if d is not None)
     return rule.batched(args, dims, size)
 
 
