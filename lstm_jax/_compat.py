@@ -5,6 +5,7 @@ Each function asks for the feature, never for a version, and says until which re
 of JAX it is needed.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,31 @@ def linear(f: Callable[[Any], Any], tangents: Any) -> Any:
     """
     zeros = jax.tree.map(lambda t: lax.full_like(t, 0), tangents)
     return jax.jvp(f, (zeros,), (tangents,))[1]
+
+
+def transposed(f: Callable[..., Any], types: list[Any], cotangents: Any) -> list[Any]:
+    """The cotangents of the arguments of a linear f, which are of these types."""
+    if _scans_have_transposes():
+        return list(jax.linear_transpose(f, *types)(cotangents))
+    # As `linear`; the compiler drops what this computes of f at zero.
+    zeros = [lax.full_like(kind, 0) for kind in types]
+    return list(jax.vjp(f, *zeros)[1](cotangents))
+
+
+@functools.cache
+def _scans_have_transposes() -> bool:
+    """Whether a linear scan has a transpose that no rule of JAX has made."""
+
+    def cumulative(xs: Any) -> Any:
+        return lax.scan(lambda carry, x: (carry + x, carry), xs[0], xs)[1]
+
+    try:
+        jax.make_jaxpr(
+            lambda c: jax.linear_transpose(cumulative, jax.ShapeDtypeStruct((2,), c.dtype))(c)
+        )(jax.ShapeDtypeStruct((2,), "float32"))
+    except Exception:  # which one differs from release to release
+        return False
+    return True
 
 
 def varying_axes(kind: Any) -> frozenset[Any]:

@@ -15,7 +15,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, tree_zeros
 from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
 from lstm_jax._norms import SplitNorm
+from lstm_jax._platforms import by_platform
 from lstm_jax._types import match_type, typed_eval_shape, zeros
 from lstm_jax.cells.lstm import (
     GatherOutput,
@@ -85,9 +86,9 @@ def layer_step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
 
 
 def _scan_primal(
-    static: "StaticArgs", inputs: LayerInputs, save: bool
+    static: "StaticArgs", inputs: LayerInputs, save: bool, window: int | None = None
 ) -> tuple[LSTMState, Any]:
-    """The scan itself."""
+    """The scan itself, in windows of that or of `static.window` steps."""
     body = layer_step(static, inputs, save)
     cell: Any = inputs.cell
 
@@ -97,29 +98,52 @@ def _scan_primal(
         return static.scan(body, state, xs)
 
     xs = (inputs.x, inputs.stepped), inputs.step_masks
-    return chunked(chunk, inputs.state, xs, static.window, static.reverse)
+    return chunked(chunk, inputs.state, xs, window or static.window, static.reverse)
 
 
 def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
     """The last state and y."""
-    return _scan_primal(static, inputs, save=False)
+    if static.cpu_window is None:
+        return _scan_primal(static, inputs, save=False)
+
+    def form(platform: str | None) -> Callable[..., Any]:
+        window = static.cpu_window if platform == "cpu" else None
+        return lambda inputs, _: _scan_primal(static, inputs, False, window)
+
+    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def scan_with_residuals(
+    static: "StaticArgs", inputs: LayerInputs
+) -> tuple[LSTMState, Any]:
+    """The last state, and (y, residuals)."""
+
+    def form(platform: str | None) -> Callable[..., Any]:
+        in_place = platform == "cpu" and _has_one_buffer(inputs)
+        run = _scan_in_place if in_place else partial(_scan_primal, save=True)
+        return lambda inputs, _: run(static, inputs)
+
+    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
+
+
+def _has_one_buffer(inputs: LayerInputs) -> bool:
+    """A norm of both shares needs them apart, and a slice needs a step."""
+    cell: Any = inputs.cell
+    steps = sequence_length(inputs.x)
+    no_steps = isinstance(steps, int) and not steps
+    return not isinstance(cell.norm, SplitNorm) and not no_steps
+
+
+def _scan_in_place(
     static: "StaticArgs", inputs: LayerInputs
 ) -> tuple[LSTMState, Any]:
     """The last state, and (y, residuals), in the memory of the projected input.
 
     Each step's pre-activations take the place of what they were made from: half the
-    memory, and none that is fresh. To differentiate that would keep every version of
-    the buffer, so that the derivative is the one of the plain scan.
+    memory, and none that is fresh, which a CPU pays for with page faults.
     """
     steps = sequence_length(inputs.x)
     cell: Any = inputs.cell
-    # A norm of both shares needs them apart, and a slice needs a step.
-    if isinstance(cell.norm, SplitNorm) or (isinstance(steps, int) and not steps):
-        return _scan_primal(static, inputs, save=True)
     body = layer_step(static, inputs, save=True)
 
     def step(carry: Any, xs: Any) -> tuple[Any, Any]:
@@ -137,16 +161,6 @@ def scan_with_residuals(
     xs = jnp.arange(steps), inputs.stepped, inputs.step_masks
     (end, buffer), (y, saved) = static.scan(step, (inputs.state, zx), xs)
     return end, (y, saved._replace(pre=(buffer,)))
-
-
-@partial(scan_with_residuals.defjvp, symbolic_zeros=True)
-def _(static: "StaticArgs", primals: Any, tangents: Any) -> tuple[Any, Any]:
-    def run(inputs: LayerInputs) -> Any:
-        return _scan_primal(static, inputs, save=True)
-
-    out = run(*primals)
-    tangent = jvp_of_nonzero(run, primals, tangents)
-    return out, jax.tree.map(zeros, out) if tangent is None else tangent
 
 
 def linear_scan(
@@ -180,7 +194,8 @@ class StaticArgs:
 
     Attributes:
         reverse: the last step is processed first.
-        window: steps whose input product is taken together.
+        window: steps whose input product is taken together; None for all.
+        cpu_window: likewise, where the program is lowered for a CPU.
         unroll: steps in one iteration of the compiled loop.
         gather: makes the output whole where a cell has a part of a layer's units.
         primal: gives the last state and y.
@@ -193,6 +208,7 @@ class StaticArgs:
 
     reverse: bool = False
     window: int | None = None
+    cpu_window: int | None = None
     unroll: int = 1
     gather: GatherOutput = identity
     primal: Primal = scan_primal
@@ -283,17 +299,31 @@ def _rule(static: StaticArgs, primals: Any, tangents: Any) -> tuple[Any, Any]:
     end, (y, saved) = static.with_residuals(static, inputs)
     # None for the zeros: no symbolic one passes jax.checkpoint.
     tangent = jax.tree.map(lambda t: t if is_nonzero(t) else None, tangent)
-    return (end, y), linear(partial(_tangent, static, inputs, saved), tangent)
+    if static.whole_steps:
+        run = partial(_tangent, static, None, (inputs, saved))
+        return (end, y), linear(run, tangent)
+    form = partial(partial, _tangent, static)
+    return (end, y), by_platform(form, (inputs, saved), tangent)
 
 
 def _tangent(
-    static: StaticArgs, inputs: LayerInputs, saved: Residuals, dinputs: Any
+    static: StaticArgs,
+    platform: str | None,
+    given: tuple[LayerInputs, Residuals],
+    dinputs: Any,
 ) -> Any:
-    """The tangents of the last state and of y; linear in `dinputs`."""
+    """The tangents of the last state and of y; linear in `dinputs`.
+
+    Chunks, and products by columns, are for the caches of a CPU.
+    """
+    inputs, saved = given
     cell: Any = inputs.cell
     dcell, dx = dinputs.cell, dinputs.x
     dgates = gate_leaves(dcell)
-    inputs_product = partial(project, product=sequence_matmul)
+    cached = platform == "cpu"
+    inputs_product = partial(project, product=sequence_matmul if cached else matmul)
+    weights_product = matmul_by_columns if cached else matmul
+    steps = tangent_chunk(inputs) if cached else None
 
     def chunk(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
         (x, dx, saved, stepped), masks = xs
@@ -302,7 +332,7 @@ def _tangent(
             inputs_product, (input_leaves(cell), x), (input_leaves(dcell), dx)
         )
         dzh, dp = (
-            None if dw is None else matmul_by_columns(a, dw)
+            None if dw is None else weights_product(a, dw)
             for a, dw in ((saved.h, dcell.w_h), (saved.m, dcell.projection))
         )
         dpre = preactivation(cell, dzx, dzh)
@@ -362,4 +392,4 @@ def _tangent(
     if static.whole_steps:
         return chunk(dstart, xs)
     run = jax.checkpoint(chunk, prevent_cse=False)
-    return chunked(run, dstart, xs, tangent_chunk(inputs), static.reverse)
+    return chunked(run, dstart, xs, steps, static.reverse)
