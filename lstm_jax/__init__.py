@@ -18,6 +18,7 @@ from lstm_jax.cells.lstm_params import LSTMParams, LSTMState, StepTrace
 from lstm_jax.cells.options import CellOptions
 from lstm_jax.implementations.base import Implementation
 from lstm_jax.implementations.cudnn import Cudnn
+from lstm_jax.implementations.fused import Fused
 from lstm_jax.implementations.loop import Loop
 from lstm_jax.implementations.scan import Scan
 
@@ -32,6 +33,7 @@ __all__ = [
     "CellOptions",
     "Cudnn",
     "DropMasks",
+    "Fused",
     "GateNorm",
     "Implementation",
     "LSTMParams",

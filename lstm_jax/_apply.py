@@ -2,6 +2,7 @@
 """apply and explain: a network over a sequence, and what runs it."""
 
 import dataclasses
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from lstm_jax._state import as_given
 from lstm_jax.checks.messages import Layout, check_values
 from lstm_jax.checks.sequence import check_sequence
 from lstm_jax.implementations.base import Implementation, check_implementation
-from lstm_jax.implementations.choice import choose
+from lstm_jax.implementations.choice import PlatformPlan, choose
 
 
 @partial(jax.jit, static_argnames="implementation")
@@ -110,10 +111,10 @@ def apply(
         truncate=truncate,
     )
     check_values("apply", params=params, x=x, state=state, args=args)
-    plan = _plan("apply", params, x, state, args, implementation)
+    chosen, _ = _plan("apply", params, x, state, args, implementation)
     if regularizer is None:
         args = args.replace(key=None)
-    return _apply(params, x, state, args, plan.implementation)
+    return _apply(params, x, state, args, chosen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +128,8 @@ class Plan:
         batch: *B.
         dtype: of y.
         platform: "cpu", "gpu" or "tpu": the default backend's.
+        platforms: the implementation and the reason on each of these, since a program
+            may be compiled for another.
     """
 
     implementation: Implementation
@@ -135,12 +138,19 @@ class Plan:
     batch: tuple[Any, ...]
     dtype: Any
     platform: str
+    platforms: Mapping[str, PlatformPlan]
 
     def __str__(self) -> str:
-        """The plan in two lines."""
-        return (
-            f"{self.implementation} on {self.platform}: {self.reason}\n"
-            f"T={self.steps}, B={self.batch}, {self.dtype}"
+        """The plan in a line for each kind of platform, and one of sizes."""
+        lines: dict[PlatformPlan, list[str]] = {}
+        for name, plan in self.platforms.items():
+            lines.setdefault(plan, []).append(name)
+        return "\n".join(
+            [
+                f"{plan.implementation} on {', '.join(names)}: {plan.reason}"
+                for plan, names in lines.items()
+            ]
+            + [f"T={self.steps}, B={self.batch}, {self.dtype}"]
         )
 
 
@@ -151,16 +161,17 @@ def _plan(
     state: State,
     args: SequenceArgs,
     implementation: Implementation | None,
-) -> Plan:
-    """Checks a call, and says what runs it."""
+) -> tuple[Implementation, Plan]:
+    """Checks a call; gives what runs it, and what is to be said of that."""
     axes: Layout = check_sequence(call, params, x, state, args)
     if implementation is not None:
         request = Request(axes.steps, params, x, axes.batch, args)
         check_implementation(call, implementation, request)
     platform = jax.default_backend()
-    chosen, reason = choose(implementation, params, x, axes, platform)
+    chosen, plans = choose(implementation, params, x, axes)
     dtype = jax.dtypes.canonicalize_dtype(result_dtype(params, x))
-    return Plan(chosen, reason, *axes[:2], dtype, platform)
+    here = plans.get(platform, PlatformPlan(chosen, "default"))
+    return chosen, Plan(*here, *axes[:2], dtype, platform, plans)
 
 
 def explain(
@@ -219,4 +230,4 @@ def explain(
         regularizer=regularizer,
         truncate=truncate,
     )
-    return _plan("explain", params, as_array(x), state, args, implementation)
+    return _plan("explain", params, as_array(x), state, args, implementation)[1]

@@ -5,6 +5,7 @@ Each function asks for the feature, never for a version, and says until which re
 of JAX it is needed.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,31 @@ def linear(f: Callable[[Any], Any], tangents: Any) -> Any:
     return jax.jvp(f, (zeros,), (tangents,))[1]
 
 
+def transposed(f: Callable[..., Any], types: list[Any], cotangents: Any) -> list[Any]:
+    """The cotangents of the arguments of a linear f, which are of these types."""
+    if _scans_have_transposes():
+        return list(jax.linear_transpose(f, *types)(cotangents))
+    # As `linear`; the compiler drops what this computes of f at zero.
+    zeros = [lax.full_like(kind, 0) for kind in types]
+    return list(jax.vjp(f, *zeros)[1](cotangents))
+
+
+@functools.cache
+def _scans_have_transposes() -> bool:
+    """Whether a linear scan has a transpose that no rule of JAX has made."""
+
+    def cumulative(xs: Any) -> Any:
+        return lax.scan(lambda carry, x: (carry + x, carry), xs[0], xs)[1]
+
+    try:
+        jax.make_jaxpr(
+            lambda c: jax.linear_transpose(cumulative, jax.ShapeDtypeStruct((2,), c.dtype))(c)
+        )(jax.ShapeDtypeStruct((2,), "float32"))
+    except Exception:  # which one differs from release to release
+        return False
+    return True
+
+
 def varying_axes(kind: Any) -> frozenset[Any]:
     """The manual mesh axes over which an array of a type varies.
 
@@ -54,3 +80,24 @@ def vary(a: jax.Array, axes: Any) -> jax.Array:
     if hasattr(lax, "pcast"):
         return lax.pcast(a, axes, to="varying")
     return lax.pvary(a, axes)  # type: ignore[attr-defined]  # until jax 0.8
+
+
+def like_varying(shape: Any, dtype: Any, axes: frozenset[Any]) -> jax.ShapeDtypeStruct:
+    """The type of an array that varies over manual axes of the mesh of the context."""
+    if not axes:
+        return jax.ShapeDtypeStruct(shape, dtype)
+    mesh = jax.sharding.get_abstract_mesh()
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    given: Any = {"vma": axes}  # until jax 0.10.0
+    if "manual_axis_type" in jax.ShapeDtypeStruct.__slots__:
+        given = {"manual_axis_type": jax.sharding.ManualAxisType(varying=axes)}
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding, **given)
+
+
+def bind_again(equation: Any, arguments: Any) -> Any:
+    """What an equation of a traced program gives for other arguments."""
+    params = equation.primitive.get_bind_params(equation.params)
+    functions: Any = ()
+    if isinstance(params, tuple):  # until jax 0.10
+        functions, params = params
+    return equation.primitive.bind(*functions, *arguments, **params)

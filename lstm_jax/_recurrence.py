@@ -15,7 +15,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, tree_zeros
 from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
 from lstm_jax._norms import SplitNorm
+from lstm_jax._platforms import by_platform
 from lstm_jax._types import match_type, typed_eval_shape, zeros
 from lstm_jax.cells.lstm import (
     GatherOutput,
@@ -47,6 +48,9 @@ from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
 
 # (static, inputs) -> the last state, and (y, residuals); or only y without residuals
 Primal = Callable[["StaticArgs", LayerInputs], tuple[LSTMState, Any]]
+# (static, step, given, tangents, dstate, xs) -> the last dstate, and dh of all steps,
+# where step(given, tangents) is a body of `lax.scan`, and linear but for `given`
+LinearScan = Callable[..., tuple[LSTMState, jax.Array]]
 
 
 class Residuals(NamedTuple):
@@ -65,7 +69,7 @@ class Residuals(NamedTuple):
     m: jax.Array | None
 
 
-def _step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
+def layer_step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
     """One step from its projected input; emits y, or y and its residuals."""
     cell: Any = inputs.cell
 
@@ -82,10 +86,10 @@ def _step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
 
 
 def _scan_primal(
-    static: "StaticArgs", inputs: LayerInputs, save: bool
+    static: "StaticArgs", inputs: LayerInputs, save: bool, window: int | None = None
 ) -> tuple[LSTMState, Any]:
-    """The scan itself."""
-    body = _step(static, inputs, save)
+    """The scan itself, in windows of that or of `static.window` steps."""
+    body = layer_step(static, inputs, save)
     cell: Any = inputs.cell
 
     def chunk(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
@@ -94,30 +98,53 @@ def _scan_primal(
         return static.scan(body, state, xs)
 
     xs = (inputs.x, inputs.stepped), inputs.step_masks
-    return chunked(chunk, inputs.state, xs, static.window, static.reverse)
+    return chunked(chunk, inputs.state, xs, window or static.window, static.reverse)
 
 
 def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
     """The last state and y."""
-    return _scan_primal(static, inputs, save=False)
+    if static.cpu_window is None:
+        return _scan_primal(static, inputs, save=False)
+
+    def form(platform: str | None) -> Callable[..., Any]:
+        window = static.cpu_window if platform == "cpu" else None
+        return lambda inputs, _: _scan_primal(static, inputs, False, window)
+
+    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0,))
 def scan_with_residuals(
+    static: "StaticArgs", inputs: LayerInputs
+) -> tuple[LSTMState, Any]:
+    """The last state, and (y, residuals)."""
+
+    def form(platform: str | None) -> Callable[..., Any]:
+        in_place = platform == "cpu" and _has_one_buffer(inputs)
+        run = _scan_in_place if in_place else partial(_scan_primal, save=True)
+        return lambda inputs, _: run(static, inputs)
+
+    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
+
+
+def _has_one_buffer(inputs: LayerInputs) -> bool:
+    """A norm of both shares needs them apart, and a slice needs a step."""
+    cell: Any = inputs.cell
+    steps = sequence_length(inputs.x)
+    no_steps = isinstance(steps, int) and not steps
+    return not isinstance(cell.norm, SplitNorm) and not no_steps
+
+
+def _scan_in_place(
     static: "StaticArgs", inputs: LayerInputs
 ) -> tuple[LSTMState, Any]:
     """The last state, and (y, residuals), in the memory of the projected input.
 
     Each step's pre-activations take the place of what they were made from: half the
-    memory, and none that is fresh. To differentiate that would keep every version of
-    the buffer, so that the derivative is the one of the plain scan.
+    memory, and none that is fresh, which a CPU pays for with page faults.
     """
     steps = sequence_length(inputs.x)
     cell: Any = inputs.cell
-    # A norm of both shares needs them apart, and a slice needs a step.
-    if isinstance(cell.norm, SplitNorm) or (isinstance(steps, int) and not steps):
-        return _scan_primal(static, inputs, save=True)
-    body = _step(static, inputs, save=True)
+    body = layer_step(static, inputs, save=True)
 
     def step(carry: Any, xs: Any) -> tuple[Any, Any]:
         state, buffer = carry
@@ -136,14 +163,26 @@ def scan_with_residuals(
     return end, (y, saved._replace(pre=(buffer,)))
 
 
-@partial(scan_with_residuals.defjvp, symbolic_zeros=True)
-def _(static: "StaticArgs", primals: Any, tangents: Any) -> tuple[Any, Any]:
-    def run(inputs: LayerInputs) -> Any:
-        return _scan_primal(static, inputs, save=True)
+def linear_scan(
+    static: "StaticArgs",
+    step: Callable[[Any, Any], Body],
+    given: Any,
+    tangents: Any,
+    dstate: LSTMState,
+    xs: Any,
+) -> tuple[LSTMState, jax.Array]:
+    """The scan of the tangent, which JAX differentiates and transposes.
 
-    out = run(*primals)
-    tangent = jvp_of_nonzero(run, primals, tangents)
-    return out, jax.tree.map(zeros, out) if tangent is None else tangent
+    Args:
+        static: direction and unrolling.
+        step: (given, tangents) -> a body; it closes over no other array.
+        given: the cell, and its `DropMasks` of all steps.
+        tangents: of the cell's `gate_leaves`, and of the reset state.
+        dstate: the tangent of the state that enters first.
+        xs: ((what is saved of each step, its drop masks), its `StepMasks`), and the
+            tangents (dpre, dp), which are linear too.
+    """
+    return static.scan(step(given, tangents), dstate, xs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,22 +194,27 @@ class StaticArgs:
 
     Attributes:
         reverse: the last step is processed first.
-        window: steps whose input product is taken together.
+        window: steps whose input product is taken together; None for all.
+        cpu_window: likewise, where the program is lowered for a CPU.
         unroll: steps in one iteration of the compiled loop.
         gather: makes the output whole where a cell has a part of a layer's units.
         primal: gives the last state and y.
         with_residuals: gives the last state, and y with its `Residuals`.
-        linear_scan: `lax.scan`, for the tangent; JAX must be able to differentiate and
-            transpose it.
+        linear_scan: runs the tangent; JAX must be able to differentiate and transpose
+            it.
+        whole_steps: the tangent's step computes all that it can by itself: nothing is
+            made for many steps beforehand but products.
     """
 
     reverse: bool = False
     window: int | None = None
+    cpu_window: int | None = None
     unroll: int = 1
     gather: GatherOutput = identity
     primal: Primal = scan_primal
     with_residuals: Primal = scan_with_residuals
-    linear_scan: Callable[..., Any] = lax.scan
+    linear_scan: LinearScan = linear_scan
+    whole_steps: bool = False
 
     def scan(self, body: Body, carry: Any, xs: Any) -> Any:
         """`lax.scan` in this direction."""
@@ -255,17 +299,31 @@ def _rule(static: StaticArgs, primals: Any, tangents: Any) -> tuple[Any, Any]:
     end, (y, saved) = static.with_residuals(static, inputs)
     # None for the zeros: no symbolic one passes jax.checkpoint.
     tangent = jax.tree.map(lambda t: t if is_nonzero(t) else None, tangent)
-    return (end, y), linear(partial(_tangent, static, inputs, saved), tangent)
+    if static.whole_steps:
+        run = partial(_tangent, static, None, (inputs, saved))
+        return (end, y), linear(run, tangent)
+    form = partial(partial, _tangent, static)
+    return (end, y), by_platform(form, (inputs, saved), tangent)
 
 
 def _tangent(
-    static: StaticArgs, inputs: LayerInputs, saved: Residuals, dinputs: Any
+    static: StaticArgs,
+    platform: str | None,
+    given: tuple[LayerInputs, Residuals],
+    dinputs: Any,
 ) -> Any:
-    """The tangents of the last state and of y; linear in `dinputs`."""
+    """The tangents of the last state and of y; linear in `dinputs`.
+
+    Chunks, and products by columns, are for the caches of a CPU.
+    """
+    inputs, saved = given
     cell: Any = inputs.cell
     dcell, dx = dinputs.cell, dinputs.x
     dgates = gate_leaves(dcell)
-    inputs_product = partial(project, product=sequence_matmul)
+    cached = platform == "cpu"
+    inputs_product = partial(project, product=sequence_matmul if cached else matmul)
+    weights_product = matmul_by_columns if cached else matmul
+    steps = tangent_chunk(inputs) if cached else None
 
     def chunk(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
         (x, dx, saved, stepped), masks = xs
@@ -274,38 +332,50 @@ def _tangent(
             inputs_product, (input_leaves(cell), x), (input_leaves(dcell), dx)
         )
         dzh, dp = (
-            None if dw is None else matmul_by_columns(a, dw)
+            None if dw is None else weights_product(a, dw)
             for a, dw in ((saved.h, dcell.w_h), (saved.m, dcell.projection))
         )
         dpre = preactivation(cell, dzx, dzh)
-        if is_standard(cell):
+        local: Any = saved.pre, saved.c
+        if is_standard(cell) and not static.whole_steps:
             g_mask = stepped.g if inputs.fixed.g is None else inputs.fixed.g[None]
-            local: Any = standard_partials(saved.pre[0], saved.c, g_mask)
-        else:
-            local = saved.pre, saved.c
+            local = standard_partials(saved.pre[0], saved.c, g_mask)
 
-        def step(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
-            local, stepped, dpre, dp = xs
-            masks = inputs.drop_masks(stepped)
-            dzh = preactivation(cell, None, matmul(dstate.h, cell.w_h))
-            dpre = tuple(_plus(a, b) for a, b in zip(dpre, dzh, strict=True))
-            if is_standard(cell):
-                dm, dc = standard_jvp(local, dpre[0], dstate.c)
-            else:
-                dm, dc = pointwise_jvp(*local, masks.g, dgates, dpre, dstate.c)
-            dh = project_output(cell, dm, static.gather, dp)
-            dh = zoneout(masks.h, dstate.h, dh)
-            return LSTMState(dh, zoneout(masks.c, dstate.c, dc)), dh
+        def step_of(given: Any, tangents: Any) -> Body:
+            (cell, fixed), (dgates, dreset) = given, tangents
 
-        body = masked_step(step, dreset, at_cut=tree_zeros)
-        xs = (local, stepped, dpre, dp), masks
-        return static.linear_scan(
-            body, dstate, xs, reverse=static.reverse, unroll=static.unroll
-        )
+            def step(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+                (local, stepped), (dpre, dp) = xs
+                masks = inputs._replace(fixed=fixed).drop_masks(stepped)
+                dzh = preactivation(cell, None, matmul(dstate.h, cell.w_h))
+                dpre = tuple(_plus(a, b) for a, b in zip(dpre, dzh, strict=True))
+                if is_standard(cell):
+                    if static.whole_steps:
+                        (pre,), c = local
+                        local = standard_partials(pre, c, masks.g)
+                    dm, dc = standard_jvp(local, dpre[0], dstate.c)
+                else:
+                    of = cell, *local, masks.g
+                    dm, dc = pointwise_jvp(*of, dgates, dpre, dstate.c)
+                dh = project_output(cell, dm, static.gather, dp)
+                dh = zoneout(masks.h, dstate.h, dh)
+                return LSTMState(dh, zoneout(masks.c, dstate.c, dc)), dh
+
+            masked = masked_step(step, dreset, at_cut=tree_zeros)
+
+            def body(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
+                (local, masks), linear = xs
+                return masked(dstate, ((local, linear), masks))
+
+            return body
+
+        xs = ((local, stepped), masks), (dpre, dp)
+        given, tangents = (cell, inputs.fixed), (dgates, dreset)
+        return static.linear_scan(static, step_of, given, tangents, dstate, xs)
 
     # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
     @partial(jax.checkpoint, prevent_cse=False)
-    def pointwise_jvp(pre, c, g_mask, dgates, dpre, dc):  # type: ignore[no-untyped-def]
+    def pointwise_jvp(cell, pre, c, g_mask, dgates, dpre, dc):  # type: ignore[no-untyped-def]
         def part(gates: LSTMParams, pre: Any, c: jax.Array) -> Any:
             inside = pointwise(gates, pre, c, g_mask)
             return inside.m, inside.c
@@ -319,5 +389,7 @@ def _tangent(
     dstart = dense(dinputs.state, inputs.state)
     dreset = dense(dinputs.reset_state, inputs.reset_state)
     xs = (inputs.x, dx, saved, inputs.stepped), inputs.step_masks
+    if static.whole_steps:
+        return chunk(dstart, xs)
     run = jax.checkpoint(chunk, prevent_cse=False)
-    return chunked(run, dstart, xs, tangent_chunk(inputs), static.reverse)
+    return chunked(run, dstart, xs, steps, static.reverse)

@@ -13,6 +13,10 @@ def equations(jaxpr: Any, loops: int = 0) -> Iterator[tuple[JaxprEqn, int]]:
     for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
         yield equation, loops
         inside = loops + (equation.primitive.name in ("scan", "while"))
+        if equation.primitive.name == "by_platform":
+            run = equation.params["forms"].of(jax.default_backend())
+            kinds = [var.aval for var in equation.invars]
+            yield from equations(jax.make_jaxpr(run)(*kinds), inside)
         for value in jax.tree.leaves(
             list(equation.params.values()),
             is_leaf=lambda v: isinstance(v, ClosedJaxpr | Jaxpr),

@@ -555,6 +555,8 @@ def test_explain_names_what_runs() -> None:
     long = jax.ShapeDtypeStruct((64, 20_000, 3), jnp.float32)
     plan = lstm_jax.explain(params, long)
     assert plan.implementation == Scan(window=8) and "cache" in plan.reason
+    assert plan.platforms["tpu"] == plan.platforms["gpu"] == (Scan(), "default")
+    assert "on cpu: x·W_x" in str(plan) and "on gpu, tpu: default" in str(plan)
     odd = jax.ShapeDtypeStruct((64, 20_007, 3), jnp.float32)  # 9 divides it, 8 does not
     assert lstm_jax.explain(params, odd).implementation == Scan(window=9)
     chosen = lstm_jax.explain(params, x, time_major=True, implementation=Loop())

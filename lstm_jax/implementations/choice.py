@@ -1,12 +1,18 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """What runs where nothing is asked for, and why."""
 
+import dataclasses
 import math
-from typing import Any
+from typing import Any, NamedTuple, cast
+
+import jax
 
 from lstm_jax._chunks import divisor
 from lstm_jax._dtypes import accum_dtype, result_dtype
 from lstm_jax._params import Params, layers
+from lstm_jax._platforms import PLATFORMS
+from lstm_jax._recurrence import StaticArgs
+from lstm_jax.cells.lstm import GatherOutput
 from lstm_jax.checks.messages import Layout
 from lstm_jax.implementations.base import Implementation
 from lstm_jax.implementations.scan import Scan
@@ -36,12 +42,53 @@ def default(
     return Scan(), "default"
 
 
+class PlatformPlan(NamedTuple):
+    """What runs on one platform.
+
+    Attributes:
+        implementation: what runs the recurrence, with its knobs.
+        reason: why that one.
+    """
+
+    implementation: Implementation
+    reason: str
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class DefaultScan(Scan):
+    """`Scan`, with a window of its own where the program is lowered for a CPU.
+
+    Attributes:
+        unroll: as of `Scan`.
+        window: as of `Scan`.
+        checkpoint: as of `Scan`.
+        cpu_window: the window on a CPU; of cells whose recurrence is differentiable.
+    """
+
+    cpu_window: int | None = None
+
+    def static_args(self, reverse: bool, gather: GatherOutput) -> StaticArgs:
+        """How the differentiable recurrence runs."""
+        static = super().static_args(reverse, gather)
+        return dataclasses.replace(static, cpu_window=self.cpu_window)
+
+
 def choose(
-    given: Implementation | None, params: Params, x: Any, axes: Layout, platform: str
-) -> tuple[Implementation, str]:
-    """What is asked for, which has been checked; else what suits the sizes."""
+    given: Implementation | None, params: Params, x: Any, axes: Layout
+) -> tuple[Implementation, dict[str, PlatformPlan]]:
+    """What is asked for, which has been checked; else what suits the sizes.
+
+    Returns:
+        What runs on any platform, and what that is on each.
+    """
     if given is not None:
-        return given, "asked for"
+        return given, dict.fromkeys(PLATFORMS, PlatformPlan(given, "asked for"))
     columns = max(cell.projected_size for cell in layers(params))
     itemsize = accum_dtype(result_dtype(params, x)).itemsize
-    return default(axes.steps, math.prod(axes.batch), columns, itemsize, platform)
+    sizes = axes.steps, math.prod(axes.batch), columns, itemsize
+    plans = {name: PlatformPlan(*default(*sizes, name)) for name in PLATFORMS}
+    cpu = plans["cpu"].implementation
+    if cpu == Scan():
+        return cpu, plans
+    return DefaultScan(cpu_window=cast("Scan", cpu).window), plans

@@ -96,7 +96,9 @@ class Scan(Implementation):
         A way of running with a loop of its own derives from this class and gives its
         `primal` and `with_residuals` here: the derivative rule stays.
         """
-        return StaticArgs(reverse, self.window, self.unroll, gather)
+        return StaticArgs(
+            reverse, window=self.window, unroll=self.unroll, gather=gather
+        )
 
     def unsupported(self, request: Request) -> list[str]:
         """Unrolling needs a number of steps, and a window an input product."""

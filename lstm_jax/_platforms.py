@@ -1,0 +1,169 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Functions of which each platform has its own form, chosen as a program is lowered.
+
+While JAX traces it is not known for which platform: a program may be exported, compiled
+for another device, or lowered for several. `lax.platform_dependent` would do, but for
+its gradient, which keeps what any of the forms needs.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from lstm_jax._compat import enable_x64, transposed
+
+PLATFORMS = ("cpu", "gpu", "tpu")
+# What JAX calls them where it lowers.
+LOWERED = {"cpu": "cpu", "cuda": "gpu", "rocm": "gpu", "tpu": "tpu"}
+
+
+def by_platform(
+    form: Callable[[str | None], Callable[..., Any]], given: Any, tangents: Any = ()
+) -> Any:
+    """Runs the form of the platform that a program is lowered for.
+
+    Derivatives of a linear function have forms too; those of any other, and second
+    ones, are JAX's own of the plain form.
+
+    Args:
+        form: of "cpu", "gpu" or "tpu", or None for the plain one, gives a function
+            (given, tangents) -> a tree; all of them compute the same.
+        given: a tree of arrays.
+        tangents: a tree of arrays in which every form is linear.
+
+    Returns:
+        The tree that the forms give.
+    """
+    (one, first), (two, second) = jax.tree.flatten(given), jax.tree.flatten(tangents)
+    settings = _settings()  # those of lowering may be others
+
+    def flat(platform: str | None) -> Callable[..., list[Any]]:
+        def run(*args: Any) -> list[Any]:
+            given = jax.tree.unflatten(first, args[: len(one)])
+            tangents = jax.tree.unflatten(second, args[len(one) :])
+            with contextlib.ExitStack() as stack:
+                for setting, value in settings:
+                    stack.enter_context(setting(value))
+                return jax.tree.leaves(form(platform)(given, tangents))
+
+        return run
+
+    tree = jax.tree.structure(jax.eval_shape(form(None), given, tangents))
+    out = _by_platform.bind(*one, *two, forms=_Forms(flat, len(one)))
+    return jax.tree.unflatten(tree, out)
+
+
+def _settings() -> list[tuple[Callable[[Any], Any], Any]]:
+    """The settings of JAX that change what is traced, with their values."""
+    config = jax.config
+    return [
+        (jax.default_matmul_precision, config.jax_default_matmul_precision),
+        (enable_x64, config.jax_enable_x64),
+        (jax.numpy_dtype_promotion, config.jax_numpy_dtype_promotion),
+        (jax.numpy_rank_promotion, config.jax_numpy_rank_promotion),
+    ]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Forms:
+    """Functions of flat arrays to a list of arrays.
+
+    Attributes:
+        of: gives that of a platform, or the plain one.
+        given: how many arguments, the first ones, it is not linear in.
+    """
+
+    of: Callable[[str | None], Callable[..., list[Any]]]
+    given: int
+
+    def transposed(self, cotangents: Any, given: Any, types: Any) -> list[Any]:
+        """The cotangents of the linear arguments."""
+        live = [k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)]
+
+        def of(platform: str | None) -> Callable[..., list[Any]]:
+            def run(*args: Any) -> list[Any]:
+                given, cotangents = args[: self.given], args[self.given :]
+                forward = partial(self.of(platform), *given)
+
+                def of_live(*tangents: Any) -> list[Any]:
+                    out = forward(*tangents)
+                    return [out[k] for k in live]
+
+                return transposed(of_live, types, list(cotangents))
+
+            return run
+
+        return _by_platform.bind(
+            *given, *(cotangents[k] for k in live), forms=_Forms(of, self.given)
+        )
+
+    def batched(self, args: Any, dims: Any) -> list[Any]:
+        """Under `vmap`; the mapped axis leads in what comes out."""
+
+        def of(platform: str | None) -> Callable[..., list[Any]]:
+            return jax.vmap(self.of(platform), in_axes=list(dims))
+
+        return _by_platform.bind(*args, forms=_Forms(of, self.given))
+
+
+_by_platform = Primitive("by_platform")
+_by_platform.multiple_results = True
+
+
+@_by_platform.def_impl
+def _(*args: Any, forms: _Forms) -> list[Any]:
+    if jax.config.jax_disable_jit:
+        return forms.of(None)(*args)
+    return jax.jit(lambda *args: _by_platform.bind(*args, forms=forms))(*args)
+
+
+@_by_platform.def_abstract_eval
+def _(*kinds: Any, forms: _Forms) -> list[Any]:
+    return jax.make_jaxpr(forms.of(None))(*kinds).out_avals
+
+
+def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
+    out = _by_platform.bind(*primals, forms=forms)
+    live = [k for k, t in enumerate(tangents) if not isinstance(t, ad.Zero)]
+    if live and live[0] >= forms.given:
+        linear = map(ad.instantiate_zeros, tangents[forms.given :])
+        return out, _by_platform.bind(*primals[: forms.given], *linear, forms=forms)
+
+    def of_live(*args: Any) -> list[Any]:
+        full = list(primals)
+        for k, arg in zip(live, args, strict=True):
+            full[k] = arg
+        return forms.of(None)(*full)
+
+    along = [tangents[k] for k in live]
+    return out, jax.jvp(of_live, [primals[k] for k in live], along)[1]
+
+
+def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
+    given, linear = args[: forms.given], args[forms.given :]
+    types = [a.aval if ad.is_undefined_primal(a) else jax.typeof(a) for a in linear]
+    return [None] * forms.given + forms.transposed(cotangents, given, types)
+
+
+def _batch(args: Any, dims: Any, forms: _Forms) -> tuple[list[Any], list[int]]:
+    out = forms.batched(args, dims)
+    return out, [0] * len(out)
+
+
+def _lower(platform: str | None, ctx: Any, *args: Any, forms: _Forms) -> Any:
+    lower = mlir.lower_fun(forms.of(platform), multiple_results=True)
+    return lower(ctx, *args)
+
+
+ad.primitive_jvps[_by_platform] = _jvp
+ad.primitive_transposes[_by_platform] = _transpose
+batching.primitive_batchers[_by_platform] = _batch
+mlir.register_lowering(_by_platform, partial(_lower, None))
+for _name, _platform in LOWERED.items():
+    mlir.register_lowering(_by_platform, partial(_lower, _platform), platform=_name)

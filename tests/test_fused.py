@@ -1,0 +1,130 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""Fused in Pallas' interpret mode: everything that Scan is."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import lstm_jax
+from lstm_jax import Fused, Scan, variants
+from tests import cases
+from tests.cases import Case, full_state, weighted
+from tests.compare import assert_close
+from tests.jaxprs import equations
+
+FUSED = Fused(interpret=True)
+
+
+def value_and_gradients(call: cases.Call, implementation: Any) -> Any:
+    fixed = {k: v for k, v in call.options.items() if k != "reset_state"}
+    point = call.params, call.x, full_state(call), call.options.get("reset_state")
+
+    def loss(point: Any) -> Any:
+        params, x, state, reset_state = point
+        more = {} if reset_state is None else {"reset_state": reset_state}
+        run = partial(lstm_jax.apply, implementation=implementation)
+        out = run(params, x, state, **fixed, **more)
+        return weighted(out), out
+
+    (_, out), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(point)
+    return out, gradients
+
+
+CASES = [
+    Case("cell", "plain", "all", "default", "three", "given"),
+    Case("stack", "everything", "all", "default", "three", "learned"),
+    Case("concat", "projection", "lengths", "default", "none", "zeros"),
+    Case("reverse", "gate_norm_everything", "resets", "default", "two_axes", "given"),
+    Case("residual", "peephole", "lengths_resets", "default", "three", "given"),
+    Case("cell", "no_input_no_output_gate", "truncate", "default", "three", "given"),
+    Case("cell", "coupled_activations_b", "whole", "default", "two_axes", "learned"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_it_is_scan(case: Case) -> None:
+    call = cases.draw(case, dtype=jnp.float32)
+    got, expected = (value_and_gradients(call, w) for w in (FUSED, Scan()))
+    assert_close(got[0], expected[0], 1e-6, "value ")
+    assert_close(got[1], expected[1], 5e-6, "gradient ")
+
+
+def test_a_gradient_has_two_kernels() -> None:
+    call = cases.draw(CASES[0], dtype=jnp.float32)
+
+    def loss(params: Any) -> Any:
+        run = partial(lstm_jax.apply, implementation=FUSED)
+        return weighted(run(params, call.x, call.state, **call.options))
+
+    traced = jax.make_jaxpr(jax.grad(loss))(call.params)
+    names = [e.primitive.name for e, _ in equations(traced)]
+    assert names.count("pallas_call") == 2
+
+
+def test_every_cell_and_any_step() -> None:
+    x = jax.random.normal(jax.random.key(1), (6, 3, 4), jnp.float32)
+    lengths = jnp.array([6, 0, 4])
+    for kind in (variants.GRUParams, variants.LSTM1997Params):
+        params = cases.jitter(1, kind.init(jax.random.key(0), 4, 5, dtype=jnp.float32))
+
+        def loss(params: Any, implementation: Any) -> Any:
+            run = partial(lstm_jax.apply, time_major=True, lengths=lengths)
+            return weighted(run(params, x, implementation=implementation))
+
+        def of_steps(params: Any, implementation: Any) -> Any:
+            step = lambda p, state, x: p.step(state, x)  # noqa: E731
+            run = partial(lstm_jax.unroll, step, lengths=lengths, reverse=True)
+            state = params.zero_state((3,), jnp.float32)
+            return weighted(run(params, state, x, implementation=implementation))
+
+        for f in (loss, of_steps):
+            got, expected = (jax.grad(f)(params, w) for w in (FUSED, Scan()))
+            assert_close(got, expected, 5e-6)
+
+
+def test_other_derivatives_are_those_of_scan() -> None:
+    params = lstm_jax.init_cell(jax.random.key(0), 3, 4, dtype=jnp.float32)
+    x = jax.random.normal(jax.random.key(1), (2, 5, 3), jnp.float32)
+
+    def loss(params: Any, x: Any, implementation: Any) -> Any:
+        return weighted(lstm_jax.apply(params, x, implementation=implementation))
+
+    def derivatives(implementation: Any) -> Any:
+        f = partial(loss, implementation=implementation)
+        along = jax.tree.map(jnp.ones_like, params)
+        gradient = lambda p: jax.grad(f)(p, x)  # noqa: E731
+        rows = jax.vmap(jax.grad(f), (None, 0))(params, x)
+        return (
+            jax.jvp(lambda p: f(p, x), (params,), (along,)),
+            jax.jvp(gradient, (params,), (along,)),
+            rows,
+        )
+
+    assert_close(derivatives(FUSED), derivatives(Scan()), 2e-5)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_no_step_and_one(steps: int) -> None:
+    call = cases.draw(CASES[0], steps=steps, dtype=jnp.float32)
+    got, expected = (value_and_gradients(call, w) for w in (FUSED, Scan()))
+    assert_close(got, expected, 5e-6)
+
+
+def test_a_regularizer() -> None:
+    regularizer = lstm_jax.Regularizer(
+        input_dropout=0.3, recurrent_dropout=0.2, zoneout_h=0.1, zoneout_c=0.2
+    )
+    call = cases.draw(CASES[0], dtype=jnp.float32)
+    given = {"regularizer": regularizer, "key": jax.random.key(3)}
+    call.options.update(given)
+    got, expected = (value_and_gradients(call, w) for w in (FUSED, Scan()))
+    assert_close(got, expected, 5e-6)
+
+
+def test_it_refuses_with_all_reasons() -> None:
+    params = lstm_jax.init_cell(jax.random.key(0), 3, 4, dtype=jnp.float32)
+    with pytest.raises(NotImplementedError, match=r"Fused.*TPU.*interpret"):
+        lstm_jax.apply(params, jnp.ones((2, 5, 3), jnp.float32), implementation=Fused())

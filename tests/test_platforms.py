@@ -1,0 +1,126 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The form of a program is that of the platform it is lowered for, not of the host."""
+
+import re
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import lstm_jax
+from lstm_jax import Scan
+from lstm_jax._platforms import by_platform
+from tests import cases
+from tests.compare import assert_close
+
+FACTORS = {"cpu": 1.0, "gpu": 2.0, "tpu": 3.0, None: 5.0}
+
+
+def scaled(given: Any, tangent: Any) -> Any:
+    """What is linear in its second argument, times a number for each platform."""
+
+    def form(platform: str | None) -> Any:
+        return lambda w, t: jnp.sin(w) * t * FACTORS[platform]
+
+    return by_platform(form, given, tangent)
+
+
+def program(f: Any, platform: str, *args: Any) -> str:
+    lowered = jax.jit(f).trace(*args).lower(lowering_platforms=(platform,))
+    return str(lowered.as_text())
+
+
+@pytest.mark.parametrize(
+    "platform, factor", [("cpu", 1), ("cuda", 2), ("rocm", 2), ("tpu", 3)]
+)
+def test_each_platform_has_its_form_in_every_transformation(
+    platform: str, factor: int
+) -> None:
+    def transposed(w: Any, c: Any) -> Any:
+        return jax.vjp(partial(scaled, w), c)[1](c)[0]
+
+    def pushed(w: Any, t: Any) -> Any:
+        return jax.jvp(partial(scaled, w), (t,), (t,))[1]
+
+    two = jnp.float32([1.0, 2.0])
+    for f in (scaled, transposed, pushed):
+        for run in (f, jax.vmap(f, in_axes=(None, 0))):
+            text = program(run, platform, two[0] if run is not f else two, two)
+            numbers = set(re.findall(r"dense<(\d)\.0+e\+00>", text)) - {"0"}
+            assert numbers == {str(factor)}
+
+
+def test_a_second_derivative_is_that_of_the_plain_form() -> None:
+    slope = jax.grad(lambda w: scaled(w, w * 2.0) @ jnp.ones(3))
+    w = jnp.arange(3.0)
+    # What is given is differentiated, so that all is JAX's own, of the plain form.
+    assert_close(slope(w), 10.0 * (jnp.sin(w) + w * jnp.cos(w)), 1e-12)
+    assert_close(scaled(w, w), jnp.sin(w) * w, 1e-12)  # and run eagerly, here
+
+
+def gradient(params: Any, x: Any) -> Any:
+    return jax.grad(lambda p: jnp.mean(lstm_jax.apply(p, x)[0] ** 2))(params)
+
+
+@pytest.fixture(scope="module")
+def sizes() -> Any:
+    """Sizes of which a CPU takes the tangent in chunks, and the input in windows."""
+    params = jax.eval_shape(
+        lambda: lstm_jax.init(jax.random.key(0), 8, 128, dtype=jnp.float32)
+    )
+    return params, jax.ShapeDtypeStruct((32, 256, 8), jnp.float32)
+
+
+def test_what_a_cpu_needs_is_lowered_for_a_cpu_alone(sizes: Any) -> None:
+    """One loop forward and one backward elsewhere; no chunks, no copy of columns."""
+    loops = {
+        platform: program(gradient, platform, *sizes).count("stablehlo.while")
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert loops == {"cpu": 3, "cuda": 2, "tpu": 2}
+    forward = {
+        platform: program(lstm_jax.apply, platform, *sizes).count("stablehlo.while")
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert forward == {"cpu": 2, "cuda": 1, "tpu": 1}
+
+
+def test_an_export_for_several_platforms_runs_here(sizes: Any) -> None:
+    params, x = jax.tree.map(lambda a: jnp.full(a.shape, 0.01, a.dtype), sizes)
+    export = jax.export.export(jax.jit(gradient), platforms=("cpu", "cuda", "tpu"))
+    assert_close(export(params, x).call(params, x), gradient(params, x), 1e-6)
+
+
+@pytest.mark.parametrize("option", ["plain", "everything", "projection"])
+def test_the_plain_form_has_the_same_gradient(
+    option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it runs elsewhere: lowered here as for a platform without a form."""
+    case = cases.Case("cell", option, "all", "default", "three", "given")
+    call = cases.draw(case, steps=24)
+
+    def loss(point: Any) -> Any:
+        out = lstm_jax.apply(*point, **call.options, implementation=Scan())
+        return cases.weighted(out)
+
+    point = call.params, call.x, call.state
+    found = jax.jit(jax.grad(loss))(point)
+    from lstm_jax import _recurrence
+
+    def plain(form: Any, given: Any, tangents: Any = ()) -> Any:
+        return by_platform(lambda _: form(None), given, tangents)
+
+    monkeypatch.setattr(_recurrence, "by_platform", plain)
+    jax.clear_caches()
+    assert_close(jax.jit(jax.grad(loss))(point), found, 1e-11)
+
+
+def test_precision_is_that_of_the_trace() -> None:
+    params = lstm_jax.init(jax.random.key(0), 3, 5, dtype=jnp.float32)
+    x = jnp.ones((2, 4, 3), jnp.float32)
+    with jax.default_matmul_precision("highest"):
+        traced = jax.jit(gradient).trace(params, x)
+    text = traced.lower(lowering_platforms=("tpu",)).as_text()
+    assert text.count("dot_general") == text.count("[HIGHEST, HIGHEST]") > 0
