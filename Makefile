@@ -78,7 +78,7 @@ docs: $(VENV)/.docs  ## the site, into docs/build/html; every block of every pag
 docs-test: $(VENV)/.docs  ## the site in a browser; needs Debian's chromium, or CHROMIUM=path
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal docs/test_site.py
 
-lint: $(VENV)/.installed  ## format, lint and types
+lint: $(VENV)/.installed $(VENV)/.docs  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -13,6 +13,11 @@ import jax
 from jax import lax
 
 
+def setting(name: str) -> Any:
+    """The value of a setting of JAX here; its types leave them out."""
+    return getattr(jax.config, name)
+
+
 def enable_x64(on: bool) -> Any:
     """A context in which JAX has 64-bit types, or has not; until jax 0.8."""
     if hasattr(jax, "enable_x64"):
@@ -50,7 +55,9 @@ def _scans_have_transposes() -> bool:
 
     try:
         jax.make_jaxpr(
-            lambda c: jax.linear_transpose(cumulative, jax.ShapeDtypeStruct((2,), c.dtype))(c)
+            lambda c: jax.linear_transpose(
+                cumulative, jax.ShapeDtypeStruct((2,), c.dtype)
+            )(c)
         )(jax.ShapeDtypeStruct((2,), "float32"))
     except Exception:  # which one differs from release to release
         return False

@@ -16,7 +16,7 @@ import jax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax._compat import enable_x64, transposed
+from lstm_jax._compat import enable_x64, setting, transposed
 
 PLATFORMS = ("cpu", "gpu", "tpu")
 # What JAX calls them where it lowers.
@@ -48,8 +48,8 @@ def by_platform(
             given = jax.tree.unflatten(first, args[: len(one)])
             tangents = jax.tree.unflatten(second, args[len(one) :])
             with contextlib.ExitStack() as stack:
-                for setting, value in settings:
-                    stack.enter_context(setting(value))
+                for context, value in settings:
+                    stack.enter_context(context(value))
                 return jax.tree.leaves(form(platform)(given, tangents))
 
         return run
@@ -61,12 +61,11 @@ def by_platform(
 
 def _settings() -> list[tuple[Callable[[Any], Any], Any]]:
     """The settings of JAX that change what is traced, with their values."""
-    config = jax.config
     return [
-        (jax.default_matmul_precision, config.jax_default_matmul_precision),
-        (enable_x64, config.jax_enable_x64),
-        (jax.numpy_dtype_promotion, config.jax_numpy_dtype_promotion),
-        (jax.numpy_rank_promotion, config.jax_numpy_rank_promotion),
+        (jax.default_matmul_precision, setting("jax_default_matmul_precision")),
+        (enable_x64, setting("jax_enable_x64")),
+        (jax.numpy_dtype_promotion, setting("jax_numpy_dtype_promotion")),
+        (jax.numpy_rank_promotion, setting("jax_numpy_rank_promotion")),
     ]
 
 
@@ -118,7 +117,7 @@ _by_platform.multiple_results = True
 
 @_by_platform.def_impl
 def _(*args: Any, forms: _Forms) -> list[Any]:
-    if jax.config.jax_disable_jit:
+    if setting("jax_disable_jit"):
         return forms.of(None)(*args)
     return jax.jit(lambda *args: _by_platform.bind(*args, forms=forms))(*args)
 

@@ -134,9 +134,7 @@ def _has_one_buffer(inputs: LayerInputs) -> bool:
     return not isinstance(cell.norm, SplitNorm) and not no_steps
 
 
-def _scan_in_place(
-    static: "StaticArgs", inputs: LayerInputs
-) -> tuple[LSTMState, Any]:
+def _scan_in_place(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
     """The last state, and (y, residuals), in the memory of the projected input.
 
     Each step's pre-activations take the place of what they were made from: half the

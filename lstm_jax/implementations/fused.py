@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""Fused: a layer's steps as one kernel of a TPU, and those of its gradient as another."""
+"""Fused: a layer's steps as one kernel of a TPU, its gradient's as another."""
 
 import dataclasses
 import functools
@@ -12,11 +12,11 @@ import numpy as np
 from jax import lax
 
 from lstm_jax._chunks import sequence_length
+from lstm_jax._compat import setting
 from lstm_jax._inputs import LayerInputs, Request
 from lstm_jax._masks import Body, StepMasks
 from lstm_jax._recurrence import StaticArgs, recurrence
 from lstm_jax._sequence import run_sequence
-from lstm_jax.cells.base import DropMasks
 from lstm_jax.checks.messages import refuse, steps_problem
 from lstm_jax.implementations.base import Implementation
 from lstm_jax.implementations.fused_kernel import Arrays
@@ -127,13 +127,17 @@ class Fused(Implementation):
         if symbolic:
             reasons.append("it needs numbers for sizes, and some are symbolic")
         if any(_is_explicit(a) for a in jax.tree.leaves((request.params, request.x))):
-            reasons.append("it runs inside jax.shard_map, not on a mesh of explicit axes")
+            reasons.append(
+                "it runs inside jax.shard_map, not on a mesh of explicit axes"
+            )
         if not self.interpret and device_kind() is None:
             reasons.append(
                 "it is for a TPU, and the backend is "
                 f"{jax.default_backend()}; interpret=True runs it anywhere, slowly"
             )
-        if not (self.interpret and self.vmem is None or symbolic or not request.params):
+        if not (
+            (self.interpret and self.vmem is None) or symbolic or not request.params
+        ):
             reasons += _not_compiled(self, request)
         return reasons
 
@@ -195,8 +199,10 @@ def _merged(inputs: LayerInputs, rows: int) -> LayerInputs:
 def _not_compiled(fused: Fused, request: Request) -> list[str]:
     """Why the kernels of a network and its gradient cannot be made."""
     leaves, tree = jax.tree.flatten((request.params, request.x, request.args))
-    types = tuple((jnp.shape(a), jax.dtypes.canonicalize_dtype(_dtype(a))) for a in leaves)
-    precision = jax.config.jax_default_matmul_precision
+    types = tuple(
+        (jnp.shape(a), jax.dtypes.canonicalize_dtype(_dtype(a))) for a in leaves
+    )
+    precision = setting("jax_default_matmul_precision")
     return list(_reasons(fused, tree, types, device_kind(), precision))
 
 
@@ -214,7 +220,9 @@ def _reasons(
     def total(params: Any, x: Any, args: Any) -> Any:
         y, end = run_sequence(fused.network, params, x, None, args)
         floating = [
-            a for a in jax.tree.leaves((y, end)) if jnp.issubdtype(a.dtype, jnp.floating)
+            a
+            for a in jax.tree.leaves((y, end))
+            if jnp.issubdtype(a.dtype, jnp.floating)
         ]
         return sum(jnp.sum(a.astype(y.dtype)) for a in floating)
 

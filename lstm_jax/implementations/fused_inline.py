@@ -81,6 +81,8 @@ def used(f: Any, *types: Any) -> list[bool]:
     """Which leaves of a function's arguments anything depends on."""
     flat = jax.tree.leaves(types)
     jaxpr, consts = inlined(jax.make_jaxpr(f)(*types), flat)
-    needed = {var for eqn in jaxpr.eqns for var in eqn.invars if not hasattr(var, "val")}
+    needed = {
+        var for eqn in jaxpr.eqns for var in eqn.invars if not hasattr(var, "val")
+    }
     needed.update(var for var in jaxpr.outvars if not hasattr(var, "val"))
     return [var in needed for var in jaxpr.invars[len(consts) :]]

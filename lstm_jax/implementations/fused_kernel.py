@@ -62,10 +62,10 @@ class _Program:
 
     def one_step(self, arrays: Arrays) -> Any:
         """The types that the body is given, for all rows."""
-        x = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), arrays.xs)
-        plain = partial(
-            jax.tree.map, lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)
+        x = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), arrays.xs
         )
+        plain = partial(jax.tree.map, lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype))
         return (*map(plain, arrays[:3]), x)
 
 
@@ -105,16 +105,24 @@ def _batched(program: _Program, size: int, mapped: Any, *flat: Any) -> tuple[Any
     """Under `vmap`: more rows, or where that cannot be, one more axis of the grid."""
     arrays = jax.tree.unflatten(program.tree, flat)
     where = jax.tree.unflatten(program.tree, mapped)
-    own = [jax.ShapeDtypeStruct(a.shape[m:], a.dtype) for a, m in zip(flat, mapped)]
+    own = [
+        jax.ShapeDtypeStruct(a.shape[m:], a.dtype)
+        for a, m in zip(flat, mapped, strict=True)
+    ]
     types = program.one_step(jax.tree.unflatten(program.tree, own))
     _, sums, _ = jax.eval_shape(program.body, *types)
-    if any(jax.tree.leaves(where.shared)) or jax.tree.leaves(sums) or not program.by_rows:
+    if (
+        any(jax.tree.leaves(where.shared))
+        or jax.tree.leaves(sums)
+        or not program.by_rows
+    ):
         axes = [0 if m else None for m in mapped]
         out = jax.vmap(lambda *flat: _launch(program, flat), axes)(*flat)
         return out, jax.tree.map(lambda a: True, out)
     merged = Arrays(
         arrays.shared,
-        *(merge_rows(part, 0, size, m) for part, m in zip(arrays[1:3], where[1:3])),
+        merge_rows(arrays.rows, 0, size, where.rows),
+        merge_rows(arrays.carry, 0, size, where.carry),
         merge_rows(arrays.xs, 1, size, where.xs),
     )
     carry, sums, ys = scan(
@@ -131,7 +139,9 @@ def merge_rows(tree: Any, axis: int, size: int, mapped: Any) -> Any:
         if not is_mapped:
             a = jnp.broadcast_to(a[None], (size, *a.shape))
         a = jnp.moveaxis(a, 0, axis)
-        return a.reshape(*a.shape[:axis], size * a.shape[axis + 1], *a.shape[axis + 2 :])
+        return a.reshape(
+            *a.shape[:axis], size * a.shape[axis + 1], *a.shape[axis + 2 :]
+        )
 
     return jax.tree.map(merge, tree, mapped)
 
@@ -260,10 +270,16 @@ def _call(
         def step(j: Any, state: Any) -> Any:
             t = here - 1 - j if program.reverse else j
             given = [
-                *(_load(ref[...], a) for ref, a in zip(shared_refs, plan.shared)),
-                *(_load(ref[...], a) for ref, a in zip(row_refs, plan.row_types)),
-                *(_load(value, a) for value, a in zip(state, plan.carry)),
-                *(_load(ref[t], a) for ref, a in zip(x_refs, plan.xs)),
+                *(
+                    _load(ref[...], a)
+                    for ref, a in zip(shared_refs, plan.shared, strict=True)
+                ),
+                *(
+                    _load(ref[...], a)
+                    for ref, a in zip(row_refs, plan.row_types, strict=True)
+                ),
+                *(_load(value, a) for value, a in zip(state, plan.carry, strict=True)),
+                *(_load(ref[t], a) for ref, a in zip(x_refs, plan.xs, strict=True)),
             ]
             out = iter(jax.core.eval_jaxpr(plan.jaxpr, [], *given))
             new = [_store(next(out), by_rows) for _ in plan.carry]
@@ -277,7 +293,9 @@ def _call(
         for ref, value in zip(leaving, state, strict=True):
             ref[...] = value
 
-    axes = frozenset().union(*(varying_axes(jax.typeof(a)) for a in (*rows, *carry, *xs)))
+    axes = frozenset().union(
+        *(varying_axes(jax.typeof(a)) for a in (*rows, *carry, *xs))
+    )
     tile = plan.tiles * plan.tile if by_rows else None
 
     def result(a: Any, lead: tuple[int, ...], own: bool) -> Any:
@@ -323,10 +341,10 @@ def _call(
         return value != 0 if a.dtype == bool else value
 
     end = [back(a) for a in plan.carry]
-    sums = [
-        next(parts).sum(0).reshape(a.shape).astype(a.dtype) for a in plan.sums
-    ]
+    sums = [next(parts).sum(0).reshape(a.shape).astype(a.dtype) for a in plan.sums]
     ys = [back(a, 1) for a in plan.ys]
     trees = plan.out_trees
     leaves = end, sums, ys
-    return tuple(jax.tree.unflatten(t, part) for t, part in zip(trees, leaves))  # type: ignore[return-value]
+    return tuple(
+        jax.tree.unflatten(t, part) for t, part in zip(trees, leaves, strict=True)
+    )

@@ -1,10 +1,10 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """A linear scan of which the transpose is one kernel.
 
-    forward mode      `lax.scan`
-    its transpose     one kernel, in which a step is the transpose of a step
-    second order      of both: that of `lax.scan`
-    `vmap`            more rows of the same, or another axis of the kernel's grid
+forward mode      `lax.scan`
+its transpose     one kernel, in which a step is the transpose of a step
+second order      of both: that of `lax.scan`
+`vmap`            more rows of the same, or another axis of the kernel's grid
 """
 
 import dataclasses
@@ -94,7 +94,9 @@ def linear_scan(
 def _type_of(a: Any, shape: Any = None) -> Any:
     """Shape, dtype and mesh type of an array or of its type."""
     kind = a if isinstance(a, jax.core.ShapedArray) else jax.typeof(a)
-    return like_varying(kind.shape if shape is None else shape, kind.dtype, varying_axes(kind))
+    return like_varying(
+        kind.shape if shape is None else shape, kind.dtype, varying_axes(kind)
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -208,14 +210,17 @@ class _Rule:
         ]
         given, tangents = self.trees(front)
         merged = (
-            given.shared,
-            merge_rows(given.rows, 0, size, at.rows),
-            merge_rows(given.xs, 1, size, at.xs),
-        ), (
-            tangents.shared,
-            merge_rows(tangents.rows, 0, size, dat.rows),
-            merge_rows(tangents.carry, 0, size, dat.carry),
-            merge_rows(tangents.xs, 1, size, dat.xs),
+            (
+                given.shared,
+                merge_rows(given.rows, 0, size, at.rows),
+                merge_rows(given.xs, 1, size, at.xs),
+            ),
+            (
+                tangents.shared,
+                merge_rows(tangents.rows, 0, size, dat.rows),
+                merge_rows(tangents.carry, 0, size, dat.carry),
+                merge_rows(tangents.xs, 1, size, dat.xs),
+            ),
         )
         out = _linear.bind(*jax.tree.leaves(merged), rule=self)
         n = len(jax.tree.leaves(tangents.carry))

@@ -117,7 +117,7 @@ def stored_shape(shape: tuple[int, ...], by_rows: bool) -> tuple[int, ...]:
 
 def stored_dtype(dtype: Any) -> Any:
     """VMEM has no booleans."""
-    return jnp.dtype(jnp.int32) if dtype == bool else dtype
+    return jnp.dtype(jnp.int32) if jnp.issubdtype(dtype, jnp.bool_) else dtype
 
 
 def vmem_bytes(shape: tuple[int, ...], dtype: Any) -> int:
@@ -200,7 +200,7 @@ def _tiles(rows: int, given: int | None) -> list[int]:
         return [min(rows, given)]
     sizes, tiles = [rows], 2
     while sizes[-1] > TILE:
-        sizes.append(-(-(-(-rows // tiles)) // TILE) * TILE)
+        sizes.append(math.ceil(rows / tiles / TILE) * TILE)
         tiles *= 2
     return sizes
 

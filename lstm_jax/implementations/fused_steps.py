@@ -121,9 +121,7 @@ def _(steps: Steps, primals: Any, tangents: Any) -> tuple[Any, Any]:
     )
     given = Given(arrays.shared, arrays.rows, (entering, arrays.xs))
     own = Tangents(shared, rows, dense, xs)
-    found = linear_scan(
-        steps.how, of_step, steps.by_rows, given, own, steps.reverse
-    )
+    found = linear_scan(steps.how, of_step, steps.by_rows, given, own, steps.reverse)
     fill = lambda a, t: _zero(a) if t is None else t  # noqa: E731
     return (end, ys), jax.tree.map(fill, (end, ys), found)
 
