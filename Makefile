@@ -73,7 +73,7 @@ test-package: $(VENV)/.installed  ## what an index would get: alone in an enviro
 # Strict: whatever Sphinx warns of fails the build, and so does a block that raises.
 docs: $(VENV)/.docs  ## the site, into docs/build/html; every block of every page runs
 	rm -rf docs/build docs/experiments docs/benchmarks
-	$(BIN)/python -m sphinx --builder html --jobs auto --fail-on-warning --keep-going --quiet docs docs/build/html
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/build/html
 
 docs-test: $(VENV)/.docs  ## the site in a browser; needs Debian's chromium, or CHROMIUM=path
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal docs/test_site.py
