@@ -43,8 +43,8 @@ class Fused(Implementation):
     interpreted; for sizes without a number, float64, products of precision "high", the
     activation `elu`, random keys in a state or in xs; where an estimate says that
     VMEM is too small. That counts the gradient's kernel too. Rows are divided over
-    several runs before that, but weights are needed whole. On several devices it runs
-    inside `jax.shard_map`, and not on a mesh of explicit axes.
+    several runs before that, but weights are needed whole. It does not run on a mesh
+    of explicit axes; inside `jax.shard_map`, interpret=True needs check_vma=False.
 
     Attributes:
         block: steps that are copied to VMEM together; None for what fits, up to 16.
@@ -127,9 +127,7 @@ class Fused(Implementation):
         if symbolic:
             reasons.append("it needs numbers for sizes, and some are symbolic")
         if any(_is_explicit(a) for a in jax.tree.leaves((request.params, request.x))):
-            reasons.append(
-                "it runs inside jax.shard_map, not on a mesh of explicit axes"
-            )
+            reasons.append("it does not run on a mesh of explicit axes")
         if not self.interpret and device_kind() is None:
             reasons.append(
                 "it is for a TPU, and the backend is "
