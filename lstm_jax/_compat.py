@@ -39,7 +39,7 @@ def linear(f: Callable[[Any], Any], tangents: Any) -> Any:
 
 def transposed(f: Callable[..., Any], types: list[Any], cotangents: Any) -> list[Any]:
     """The cotangents of the arguments of a linear f, which are of these types."""
-    if _scans_have_transposes():
+    if scans_have_transposes():
         return list(jax.linear_transpose(f, *types)(cotangents))
     # As `linear`; the compiler drops what this computes of f at zero.
     zeros = [lax.full_like(kind, 0) for kind in types]
@@ -47,7 +47,7 @@ def transposed(f: Callable[..., Any], types: list[Any], cotangents: Any) -> list
 
 
 @functools.cache
-def _scans_have_transposes() -> bool:
+def scans_have_transposes() -> bool:
     """Whether a linear scan has a transpose that no rule of JAX has made."""
 
     def cumulative(xs: Any) -> Any:

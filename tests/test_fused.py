@@ -4,18 +4,23 @@
 from functools import partial
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import pytest
 
 import lstm_jax
 from lstm_jax import Fused, Scan, variants
+from lstm_jax.implementations import fused_kernel
 from tests import cases
 from tests.cases import Case, full_state, weighted
 from tests.compare import assert_close
 from tests.jaxprs import equations
 
 FUSED = Fused(interpret=True)
+# A norm may divide by a small deviation, and so magnifies what is rounded.
+NORMED = {name for name, options in cases.OPTIONS.items() if "norm" in options}
 
 
 def value_and_gradients(call: cases.Call, implementation: Any) -> Any:
@@ -44,12 +49,58 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_it_is_scan(case: Case) -> None:
-    call = cases.draw(case, dtype=jnp.float32)
-    got, expected = (value_and_gradients(call, w) for w in (FUSED, Scan()))
+def check(case: Case, fused: Fused = FUSED, steps: int = 5, seed: int = 0) -> None:
+    call = cases.draw(case, steps, seed, jnp.float32)
+    got, expected = (value_and_gradients(call, w) for w in (fused, Scan()))
     assert_close(got[0], expected[0], 1e-6, "value ")
     assert_close(got[1], expected[1], 5e-6, "gradient ")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_it_is_scan(case: Case) -> None:
+    check(case)
+
+
+@hypothesis.settings(max_examples=4)
+@hypothesis.given(
+    option=st.sampled_from(sorted(set(cases.OPTIONS) - NORMED)),
+    structure=st.sampled_from(["cell", "reverse", "concat"]),
+    extra=st.sampled_from(sorted(cases.EXTRAS)),
+    batch=st.sampled_from(sorted(cases.BATCHES)),
+    steps=st.integers(1, 6),
+    block=st.sampled_from([None, 1, 2]),
+)
+def test_any_combination(
+    option: str, structure: str, extra: str, batch: str, steps: int, block: Any
+) -> None:
+    case = Case(structure, option, extra, "default", batch, "given")
+    check(case, Fused(interpret=True, block=block), steps)
+
+
+def test_tiles_of_rows_and_blocks_that_are_not_full() -> None:
+    params = lstm_jax.init_cell(jax.random.key(0), 3, 5, dtype=jnp.float32)
+    params = cases.jitter(1, params)
+    x = jax.random.normal(jax.random.key(1), (37, 5, 3), jnp.float32)
+    lengths = jnp.arange(37) % 6
+
+    def loss(params: Any, x: Any, implementation: Any) -> Any:
+        run = partial(lstm_jax.apply, implementation=implementation)
+        return weighted(run(params, x, lengths=lengths)) / 37
+
+    tiled = Fused(interpret=True, rows=16, block=2)
+    got, expected = (jax.grad(loss, (0, 1))(params, x, w) for w in (tiled, Scan()))
+    assert_close(got, expected, 5e-6)
+
+
+def test_a_broken_kernel_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = fused_kernel._load
+
+    def broken(value: Any, like: Any) -> Any:
+        return load(value, like) if like.dtype == bool else load(value, like) + 1e-3
+
+    monkeypatch.setattr(fused_kernel, "_load", broken)
+    with pytest.raises(AssertionError, match="value"):
+        check(CASES[0], Fused(interpret=True, block=3))  # of which no program is kept
 
 
 def test_a_gradient_has_two_kernels() -> None:
@@ -128,3 +179,22 @@ def test_it_refuses_with_all_reasons() -> None:
     params = lstm_jax.init_cell(jax.random.key(0), 3, 4, dtype=jnp.float32)
     with pytest.raises(NotImplementedError, match=r"Fused.*TPU.*interpret"):
         lstm_jax.apply(params, jnp.ones((2, 5, 3), jnp.float32), implementation=Fused())
+
+
+def test_what_does_not_fit_is_refused_with_its_bytes() -> None:
+    params = lstm_jax.init_cell(jax.random.key(0), 64, 256, dtype=jnp.float32)
+    x = jnp.ones((2, 5, 64), jnp.float32)
+    small = Fused(interpret=True, vmem=2**20)
+    with pytest.raises(
+        NotImplementedError, match=r"needs \d+\.\d MiB of VMEM.* of 1 MiB"
+    ):
+        lstm_jax.apply(params, x, implementation=small)
+    fits = Fused(interpret=True, vmem=2**23)
+    assert lstm_jax.explain(params, x, implementation=fits).implementation == fits
+
+
+def test_knobs_are_checked() -> None:
+    params = lstm_jax.init_cell(jax.random.key(0), 3, 4, dtype=jnp.float32)
+    fused = Fused(block=0, rows=5, vmem=-1)
+    with pytest.raises(ValueError, match=r"Fused\.block must be a positive number"):
+        lstm_jax.apply(params, jnp.ones((2, 3)), implementation=fused)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import lstm_jax
-from lstm_jax import Scan
+from lstm_jax import Scan, _compat
 from lstm_jax._platforms import by_platform
 from tests import cases
 from tests.compare import assert_close
@@ -79,7 +79,9 @@ def test_what_a_cpu_needs_is_lowered_for_a_cpu_alone(sizes: Any) -> None:
         platform: program(gradient, platform, *sizes).count("stablehlo.while")
         for platform in ("cpu", "cuda", "tpu")
     }
-    assert loops == {"cpu": 3, "cuda": 2, "tpu": 2}
+    # Until jax 0.10.1 what is transposed leaves a loop that the compiler drops.
+    dead = not _compat.scans_have_transposes()
+    assert loops == {"cpu": 3 + 2 * dead, "cuda": 2 + dead, "tpu": 2 + dead}
     forward = {
         platform: program(lstm_jax.apply, platform, *sizes).count("stablehlo.while")
         for platform in ("cpu", "cuda", "tpu")

@@ -51,8 +51,7 @@ class Fused(Implementation):
         rows: rows that are run together, a multiple of 16 or all; None for as many as
             fit. A bare step of `unroll` has all.
         vmem: bytes of VMEM that a kernel may take; None for what the device has.
-        interpret: runs anywhere, slowly: True, or `pltpu.InterpretParams(...)`, which
-            plays a TPU's memory too.
+        interpret: True runs anywhere, slowly, in Pallas' interpret mode.
 
     Example:
         >>> import jax, lstm_jax
