@@ -69,12 +69,18 @@ def reference(call: Any, lengths: Any, x: Any, h: Any, c: Any, w: Any) -> Any:
     matrices = rnn.unpack_lstm_weights(w, inputs, hidden, layers, both)
     sizes = inputs, hidden, layers, 0.0, both
     run = rnn.lstm_ref(x, h, c, *matrices, lengths, *sizes)
-    return *run, jnp.zeros(1, x.dtype)
+    return *run, jnp.ones(reserved(x), x.dtype)
+
+
+def reserved(x: Any) -> int:
+    """The size of what backward needs, which does not grow as B does."""
+    return 3 * x.shape[0] + 2
 
 
 def reference_gradient(call: Any, *args: Any) -> Any:
     """In place of `_cudnn_call.backward`."""
-    lengths, x, h, c, w, _, _, *cotangents = args
+    lengths, x, h, c, w, y, reserve, *cotangents = args
+    assert y.shape[:2] == x.shape[:2] and reserve.shape == (reserved(x),)
 
     def run(*args: Any) -> Any:
         return reference(call, lengths, *args)[:3]
@@ -300,7 +306,7 @@ class Descriptor:
 def cuda(found: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a jaxlib for the CPU lacks: sizes of buffers, the descriptor of a call."""
     gpu: Any = rnn.gpu_rnn
-    sizes = lambda *_: (11, 13)  # noqa: E731
+    sizes = lambda i, h, layers, rows, *_: (11, 11 + rows)  # noqa: E731
     name = "compute_rnn_workspace_reserve_space_sizes"
     monkeypatch.setattr(gpu, name, sizes, raising=False)
     rules = [
@@ -345,6 +351,25 @@ def test_the_program_for_cuda_is_one_call_and_one_for_the_gradient(tf32: bool) -
     twice = program(Cudnn(tf32), True)
     assert twice.count("@cudnn_rnn_ffi(") == twice.count("@cudnn_rnn_bwd_ffi(") == 1
     assert twice.count(told) == 2 and "while" not in twice
+
+
+@pytest.mark.usefixtures("cuda")
+@pytest.mark.parametrize("outside", ["gradient", "vmap"])
+def test_the_program_of_a_vmap_is_that_of_a_larger_batch(outside: str) -> None:
+    """Forward runs again for the gradient: twice in all where values are wanted."""
+
+    def loss(x: Any) -> Any:
+        return weighted(lj.apply(NETWORKS["both"], x, implementation=Cudnn()))
+
+    x = jax.ShapeDtypeStruct((3, 2, 7, INPUTS), jnp.float32)
+    f = jax.vmap(jax.value_and_grad(loss))
+    if outside == "gradient":
+        f = jax.value_and_grad(lambda x: jax.vmap(loss)(x).sum())
+    text = jax.jit(f).trace(x).lower(lowering_platforms=("cuda",)).as_text()
+    told = repr((INPUTS, HIDDEN, 1, 6, 7, 0.0, True, False, 11, 17))
+    assert text.count(told) == 3
+    assert text.count("@cudnn_rnn_ffi(") == 2
+    assert text.count("@cudnn_rnn_bwd_ffi(") == 1
 
 
 @pytest.mark.usefixtures("cuda")
@@ -405,6 +430,9 @@ def test_exported_for_cuda_and_refused_elsewhere() -> None:
 
 X = np.ones((2, 7, INPUTS), np.float32)
 HERE = "this jaxlib has no CUDA functions"
+FLOAT32_ALONE = (
+    "jax.experimental.rnn describes every call as float32, and x and params give "
+)
 
 
 def message(call: str, *why: str) -> str:
@@ -459,12 +487,17 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], tuple[str, ...]]] = {
     "16 bits": (
         jax.tree.map(lambda a: a.astype(jnp.bfloat16), NETWORKS["cell"]),
         {"x": X.astype(jnp.bfloat16)},
-        ("it computes in float32, and x and params give bfloat16",),
+        (FLOAT32_ALONE + "bfloat16",),
+    ),
+    "float16": (
+        jax.tree.map(lambda a: a.astype(jnp.float16), NETWORKS["cell"]),
+        {"x": X.astype(np.float16)},
+        (FLOAT32_ALONE + "float16",),
     ),
     "64 bits": (
         NETWORKS["cell"],
         {"x": X.astype(np.float64)},
-        ("it computes in float32, and x and params give float64",),
+        (FLOAT32_ALONE + "float64",),
     ),
     "regularizer": (
         NETWORKS["cell"],
@@ -529,14 +562,21 @@ def test_what_a_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
 Transformed = Callable[[Callable[[Any], Any], Any], Any]
 
 TRANSFORMED: dict[str, tuple[Transformed, str]] = {
-    "vmap": (lambda f, x: jax.vmap(f)(x[None]), _cudnn_call.VMAP),
-    "vmap of a gradient": (
-        lambda f, x: jax.vmap(jax.grad(f))(x[None]),
-        _cudnn_call.VMAP,
+    "jvp of a vmap": (
+        lambda f, x: jax.jvp(jax.vmap(f), (x[None],), (x[None],)),
+        _cudnn_call.FORWARD,
     ),
-    "gradient of a vmap": (
-        lambda f, x: jax.grad(lambda x: jax.vmap(f)(x).sum())(x[None]),
-        _cudnn_call.VMAP,
+    "vmap of a jvp": (
+        lambda f, x: jax.vmap(lambda x: jax.jvp(f, (x,), (x,)))(x[None]),
+        _cudnn_call.FORWARD,
+    ),
+    "hessian of a vmap": (
+        lambda f, x: jax.hessian(lambda x: jax.vmap(f)(x).sum())(x[None]),
+        _cudnn_call.SECOND,
+    ),
+    "vmap of a gradient of a gradient": (
+        lambda f, x: jax.vmap(jax.grad(lambda x: jax.grad(f)(x).sum()))(x[None]),
+        _cudnn_call.SECOND,
     ),
     "jvp": (lambda f, x: jax.jvp(f, (x,), (x,)), _cudnn_call.FORWARD),
     "linearize": (lambda f, x: jax.linearize(f, x)[1](x), _cudnn_call.FORWARD),
@@ -575,6 +615,109 @@ def test_transformations_that_it_has_not(name: str, jit: bool) -> None:
     with pytest.raises(NotImplementedError) as caught:
         (jax.jit(run) if jit else run)(jnp.asarray(X))
     assert str(caught.value) == message("apply", why)
+
+
+MEMBERS = 3
+Mapped = Callable[[Callable[..., Any], Any, Any, Any], Any]
+
+
+def total(f: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: weighted(f(*args))
+
+
+# f gives y and the state after it of (params, x, lengths).
+MAPPED: dict[str, Mapped] = {
+    "values": lambda f, p, x, n: jax.vmap(f, (None, 0, 0))(p, x, n),
+    "last axis": lambda f, p, x, n: jax.vmap(f, (None, 3, None), 1)(
+        p, jnp.moveaxis(x, 0, 3), n[1]
+    ),
+    "lengths alone": lambda f, p, x, n: jax.vmap(f, (None, None, 0))(p, x[1], n),
+    "twice": lambda f, p, x, n: jax.vmap(jax.vmap(f, (None, 0, None)), (None, None, 0))(
+        p, x, n
+    ),
+    "gradient of a vmap": lambda f, p, x, n: jax.grad(
+        total(jax.vmap(f, (None, 0, 0))), (0, 1)
+    )(p, x, n),
+    "gradient of a vmap of a vmap": lambda f, p, x, n: jax.grad(
+        total(jax.vmap(jax.vmap(f, (None, 0, None)), (None, None, 0))), (0, 1)
+    )(p, x, n),
+    "gradient of a vmap of what is not mapped": lambda f, p, x, n: jax.grad(
+        total(jax.vmap(f, (None, None, 0))), (0, 1)
+    )(p, x[1], n),
+    "vmap of a gradient": lambda f, p, x, n: jax.vmap(
+        jax.grad(total(f), 1), (None, 0, 0)
+    )(p, x, n),
+    "rows of a jacobian": lambda f, p, x, n: jax.jacrev(
+        lambda x: f(p, x, n[1])[0][0, :2]
+    )(x[1]),
+    "vmap of a checkpoint": lambda f, p, x, n: jax.grad(
+        total(jax.vmap(jax.checkpoint(f), (None, 0, 0))), (0, 1)
+    )(p, x, n),
+    "vmap of a map": lambda f, p, x, n: jax.grad(
+        lambda p, x: weighted(
+            jax.vmap(lambda x: jax.lax.map(lambda x: f(p, x, n[1]), x))(x)
+        ),
+        (0, 1),
+    )(p, x[:, None]),
+}
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    "name, jit",
+    [
+        *((name, False) for name in MAPPED),
+        ("gradient of a vmap", True),
+        ("vmap of a gradient", True),
+    ],
+)
+def test_vmap(name: str, jit: bool) -> None:
+    """The axis is part of B: values, and gradients that are sums over it."""
+    params = NETWORKS["stack_of_both"]
+    x = jax.random.normal(KEY, (MEMBERS, 2, 7, INPUTS), jnp.float32)
+    lengths = jnp.array([[7, 0], [3, 7], [1, 1]])
+
+    def run(implementation: Any) -> Any:
+        def f(params: Any, x: Any, lengths: Any) -> Any:
+            return lj.apply(params, x, lengths=lengths, implementation=implementation)
+
+        given = functools.partial(MAPPED[name], f)
+        return (jax.jit(given) if jit else given)(params, x, lengths)
+
+    assert_close(run(Cudnn()), run(Scan()), FLOAT32)
+
+
+def stacked(params: Any) -> Any:
+    return jax.tree.map(lambda a: jnp.stack([a, a]), params)
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize("jit", [False, True], ids=["eager", "jit"])
+def test_vmap_of_weights_is_refused(jit: bool) -> None:
+    params = NETWORKS["stack"]
+
+    def loss(params: Any, x: Any) -> Any:
+        return weighted(lj.apply(params, x, implementation=Cudnn()))
+
+    def either(x: Any) -> Any:
+        """JAX maps all that a branch reads where it maps the predicate."""
+        return jax.lax.cond(x[0, 0, 0] > 0, functools.partial(loss, params), jnp.sum, x)
+
+    x, both = jnp.asarray(X), stacked(params)
+    for f, args, why in (
+        (jax.vmap(either), (x[None],), _cudnn_call.VMAP),
+        (jax.vmap(loss, (0, None)), (both, x), _cudnn_call.VMAP),
+        (jax.vmap(jax.grad(loss), (0, None)), (both, x), _cudnn_call.VMAP),
+        (jax.vmap(jax.grad(loss), (None, 0)), (params, x[None]), _cudnn_call.EACH),
+        (
+            jax.grad(lambda p: jax.vmap(loss, (0, None))(p, x).sum()),
+            (both,),
+            _cudnn_call.VMAP,
+        ),
+    ):
+        with pytest.raises(NotImplementedError) as caught:
+            (jax.jit(f) if jit else f)(*args)
+        assert str(caught.value) == message("apply", why)
 
 
 def add(params: Any, state: Any, x: Any) -> Any:

@@ -39,9 +39,18 @@ class Cudnn(Implementation):
 
     For `LSTMParams`, a `Bidirectional` of two that concatenates, or a `Stack` of
     either, of one hidden size, with or without biases; in float32, on CUDA; with any
-    batch axes, lengths and states; under `jit` and `grad`. Everything else raises
-    NotImplementedError with all reasons, so it has to be asked for: `Scan` does all.
-    Compiled for another platform than CUDA, JAX says that it does not know `rnn_fwd`.
+    batch axes, lengths and states; under `jit`, `grad` and `vmap`. Everything else
+    raises NotImplementedError with all reasons, so it has to be asked for: `Scan` does
+    all. Compiled for another platform than CUDA, JAX says that it does not know
+    `rnn_fwd`.
+
+    cuDNN itself has bfloat16 and float16; `jax.experimental.rnn` describes every call
+    to it as float32, whatever the arrays are, so nothing else can be passed.
+
+    `vmap` makes its axis a part of the batch, where it does not map the parameters. A
+    gradient of such a call runs forward again. Parameters that are mapped, and a
+    gradient of them for each member, are refused: a call has one set of weights, and
+    sums their gradient over its batch.
 
     Attributes:
         tf32: products may round their factors to 10 bits, which is faster.
@@ -111,7 +120,10 @@ class Cudnn(Implementation):
         found = missing((params, x)) + unfit(params)
         dtypes = {a.dtype for a in jax.tree.leaves((params, x))}
         if (dtype := result_dtype(*dtypes)) != jnp.float32:
-            found.append(f"it computes in float32, and x and params give {dtype}")
+            found.append(
+                "jax.experimental.rnn describes every call as float32, and x and "
+                f"params give {dtype}"
+            )
         if not all(isinstance(size, int) for size in x.shape):
             found.append("it needs numbers for sizes, and some of x are symbolic")
         if args.mask is not None:
