@@ -104,9 +104,10 @@ class _Forms:
 
     def batched(self, args: Any, dims: Any) -> list[Any]:
         """Under `vmap`; the mapped axis leads in what comes out."""
+        axes = tuple(dims)
 
         def of(platform: str | None) -> Callable[..., list[Any]]:
-            return jax.vmap(self.of(platform), in_axes=list(dims))
+            return jax.vmap(self.of(platform), in_axes=axes)
 
         return _by_platform.bind(*args, forms=_Forms(of, self.given))
 

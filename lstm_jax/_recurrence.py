@@ -230,7 +230,15 @@ def recurrence(static: StaticArgs, inputs: LayerInputs) -> tuple[LSTMState, jax.
     Returns:
         The state after the step that is processed last, and y (T, *B, H or P).
     """
-    return static.primal(static, inputs)
+    return _mapped_axes_first(static.primal(static, inputs))
+
+
+def _mapped_axes_first(tree: Any) -> Any:
+    """The identity, after which an axis of `vmap` leads in every array or in none.
+
+    JAX takes the axes that a custom_jvp's function gives for those that its rule gives.
+    """
+    return by_platform(lambda _: lambda given, tree: tree, (), tree)
 
 
 def tangent_chunk(inputs: LayerInputs) -> int | None:
@@ -295,6 +303,7 @@ def _plus(a: Any, b: Any) -> Any:
 def _rule(static: StaticArgs, primals: Any, tangents: Any) -> tuple[Any, Any]:
     (inputs,), (tangent,) = primals, tangents
     end, (y, saved) = static.with_residuals(static, inputs)
+    end, y = _mapped_axes_first((end, y))
     # None for the zeros: no symbolic one passes jax.checkpoint.
     tangent = jax.tree.map(lambda t: t if is_nonzero(t) else None, tangent)
     if static.whole_steps:

@@ -580,3 +580,26 @@ def test_the_rule_of_what_runs_by_default(
     steps: Any, rows: Any, platform: str, expected: Scan
 ) -> None:
     assert default(steps, rows, 1024, 4, platform)[0] == expected
+
+
+@pytest.mark.parametrize("implementation", [Scan(), Scan(window=2), Scan(checkpoint=3)])
+def test_gradient_of_a_vmap_of_a_jitted_network(implementation: Scan) -> None:
+    """Where the rule is mapped after the function it belongs to, eagerly."""
+    params = lstm_jax.init(
+        jax.random.key(0), 3, 5, num_layers=2, bidirectional=True, dtype=jnp.float64
+    )
+    x = jax.random.normal(jax.random.key(1), (3, 2, 7, 3), jnp.float64)
+    lengths = jnp.array([[7, 0], [3, 7], [1, 1]])
+
+    def of_each(x: Any, lengths: Any) -> Any:
+        run = partial(lstm_jax.apply, params, implementation=implementation)
+        return run(x, lengths=lengths)
+
+    got = jax.grad(lambda x: cases.weighted(jax.vmap(of_each)(x, lengths)))(x)
+    merged = lambda a: a.reshape(6, *a.shape[2:])  # noqa: E731
+    whole = (
+        lambda x: jax.tree.map(
+            lambda a: a.reshape(3, 2, *a.shape[1:]), of_each(merged(x), merged(lengths))
+        )
+    )
+    assert_close(got, jax.grad(lambda x: cases.weighted(whole(x)))(x), 1e-11)
