@@ -2,6 +2,7 @@
 """The benchmarks run, compare like with like, and their tables are not stale."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import __main__, cases, compare, memory, report, workers
+from benchmarks import __main__, cases, compare, device, memory, report, workers
 from benchmarks.peers import NAMES, OURS
+from lstm_jax import Scan
 
 
 def run(verb: str, folder: Path, *more: str) -> dict[str, Any]:
@@ -67,6 +69,44 @@ def test_scaling(tmp_path: Path, capsys: Any) -> None:
     assert [row["axis"] for row in rows] == ["T", "T", "B", "B", "H"]
     assert all(set(row["train"]) == set(OURS) for row in rows)
     assert "GFLOP/s" in capsys.readouterr().out
+
+
+def test_device(tmp_path: Path, capsys: Any) -> None:
+    """On the processor, where it has to be asked for; no accelerator is needed."""
+    found = run("device", tmp_path)["results"]
+    assert [c["products"] for c in found["checks"]] == ["highest", "default"]
+    assert all(c["right"] for c in found["checks"])
+    assert [t["name"] for t in found["times"]] == [repr(Scan()), "scan_by_hand"]
+    assert all(len(t["forward"]) == len(t["train"]) == 1 for t in found["times"])
+    assert not found["skipped"] and not found["failed"] and not found["left_out"]
+    assert "0 measurements skipped" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="nothing was compared"):
+        run("device", tmp_path, "--budget", "0")
+    late = json.loads((tmp_path / "device.json").read_text())["results"]
+    assert "smoke, float32, scan_by_hand" in late["skipped"] and not late["times"]
+    with pytest.raises(SystemExit, match="JAX finds cpu alone, and gpu is asked for"):
+        run("device", tmp_path, "--platform", "gpu")
+
+
+def fail(kind: type[Exception]) -> None:
+    raise kind("why\nand where")
+
+
+def named(kind: str) -> dict[str, str]:
+    return {"what": kind, "why": f"{kind}: why"}
+
+
+def test_what_is_wrong_on_a_device_is_said() -> None:
+    log = device.Log(60.0)
+    assert log.attempt("good", lambda: 1) == 1
+    for kind in (NotImplementedError, ValueError):
+        log.attempt(kind.__name__, partial(fail, kind))
+    assert log.left_out == [named("NotImplementedError")]
+    assert log.failed == [named("ValueError")]
+    log.checks.append({"right": False})
+    found = {"results": vars(log), "settings": {"checks": ("one",)}}
+    said = "device: 1 results differ from the host's, 1 calls failed."
+    assert device.status(found) == said
 
 
 def test_ratios_are_taken_within_a_round() -> None:

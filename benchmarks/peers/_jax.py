@@ -80,6 +80,7 @@ def peer(
     x: Any,
     gradients: Callable[[Any], Any],
     batch_major: bool = False,
+    compiler_options: dict[str, Any] | None = None,
 ) -> Peer:
     """A peer from a pure function.
 
@@ -89,10 +90,15 @@ def peer(
         x: in whatever layout `run` takes.
         gradients: as of `Peer`.
         batch_major: y is (B, T, …).
+        compiler_options: as of `jax.jit`.
     """
     params, x = jax.tree.map(jnp.asarray, (params, x))
-    forward = jax.jit(run)
-    train = jax.jit(jax.grad(lambda params, x: jnp.mean(jnp.square(run(params, x)))))
+
+    def loss(params: Any, x: Any) -> jax.Array:
+        return jnp.mean(jnp.square(run(params, x)))
+
+    forward = jax.jit(run, compiler_options=compiler_options)
+    train = jax.jit(jax.grad(loss), compiler_options=compiler_options)
 
     def temporary_bytes() -> int:
         memory: Any = train.lower(params, x).compile().memory_analysis()

@@ -19,7 +19,11 @@ DEVICES = 1
 def layer(weights: Weights) -> Layer:
     """Gates in this library's order; batch first, as Keras has it."""
     inputs, hidden = weights.w_x.shape[0], weights.w_h.shape[0]
-    own = keras.layers.LSTM(hidden, return_sequences=True)
+    own = keras.layers.LSTM(
+        hidden,
+        return_sequences=True,
+        recurrent_initializer="zeros",  # replaced; the default one has no bfloat16
+    )
     own.build((None, None, inputs))
     fixed = [v.value for v in own.non_trainable_variables]
 

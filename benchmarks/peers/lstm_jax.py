@@ -38,7 +38,11 @@ def directions(layer: Any) -> tuple[Any, ...]:
     return (layer,)
 
 
-def make(problem: Problem, implementation: Any = None) -> Peer:
+def make(
+    problem: Problem,
+    implementation: Any = None,
+    compiler_options: dict[str, Any] | None = None,
+) -> Peer:
     """`apply` as a user calls it."""
 
     def run(params: Any, x: Any) -> jax.Array:
@@ -50,4 +54,10 @@ def make(problem: Problem, implementation: Any = None) -> Peer:
             implementation=implementation,
         )[0]
 
-    return peer(run, network(problem), problem.x, gradients)
+    return peer(
+        run,
+        network(problem),
+        problem.x,
+        gradients,
+        compiler_options=compiler_options,
+    )

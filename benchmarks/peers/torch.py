@@ -1,5 +1,5 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""torch.nn.LSTM, whose kernels are oneDNN's and MKL's; ragged rows are packed."""
+"""torch.nn.LSTM, with kernels of oneDNN and MKL, or cuDNN; ragged rows are packed."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from benchmarks.peers import Peer
 DEVICES = 1
 
 
-def make(problem: Problem) -> Peer:
-    """The module as it comes, time first."""
+def make(problem: Problem, device: str = "cpu", dtype: str = "float32") -> Peer:
+    """The module as it comes, time first; results stay where `device` says."""
     weights = [w for both in problem.layers for w in both]
     inputs, columns = weights[0].w_x.shape
     module = torch.nn.LSTM(
@@ -26,7 +26,8 @@ def make(problem: Problem) -> Peer:
     with torch.no_grad():
         for parameter, value in zip(module.parameters(), values, strict=True):
             parameter.copy_(torch.from_numpy(value.copy()))
-    x = torch.from_numpy(problem.x)
+    module.to(device, getattr(torch, dtype))
+    x = torch.from_numpy(problem.x).to(device, getattr(torch, dtype))
     lengths = None if problem.lengths is None else torch.from_numpy(problem.lengths)
 
     def run() -> torch.Tensor:
@@ -34,13 +35,20 @@ def make(problem: Problem) -> Peer:
             return module(x)[0]
         return pad_packed_sequence(module(pack_padded_sequence(x, lengths))[0])[0]
 
+    def finish() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
     def forward() -> torch.Tensor:
         with torch.no_grad():
-            return run()
+            y = run()
+        finish()
+        return y
 
     def train() -> list[torch.Tensor]:
         module.zero_grad(set_to_none=True)
         run().square().mean().backward()
+        finish()
         return [p.grad for p in module.parameters() if p.grad is not None]
 
     def gradients(found: list[torch.Tensor]) -> Any:
