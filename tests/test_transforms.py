@@ -596,10 +596,9 @@ def test_gradient_of_a_vmap_of_a_jitted_network(implementation: Scan) -> None:
         return run(x, lengths=lengths)
 
     got = jax.grad(lambda x: cases.weighted(jax.vmap(of_each)(x, lengths)))(x)
-    merged = lambda a: a.reshape(6, *a.shape[2:])  # noqa: E731
-    whole = (
-        lambda x: jax.tree.map(
-            lambda a: a.reshape(3, 2, *a.shape[1:]), of_each(merged(x), merged(lengths))
-        )
-    )
+
+    def whole(x: Any) -> Any:
+        out = of_each(x.reshape(6, 7, 3), lengths.reshape(6))
+        return jax.tree.map(lambda a: a.reshape(3, 2, *a.shape[1:]), out)
+
     assert_close(got, jax.grad(lambda x: cases.weighted(whole(x)))(x), 1e-11)
