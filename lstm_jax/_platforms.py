@@ -59,6 +59,14 @@ def by_platform(
     return jax.tree.unflatten(tree, out)
 
 
+def mapped_axes_first(tree: Any) -> Any:
+    """The identity, after which an axis of `vmap` leads in every array or in none.
+
+    JAX takes the axes that a custom_jvp's function gives for those that its rule gives.
+    """
+    return by_platform(lambda _: lambda given, tree: tree, (), tree)
+
+
 def _settings() -> list[tuple[Callable[[Any], Any], Any]]:
     """The settings of JAX that change what is traced, with their values."""
     return [

@@ -28,7 +28,7 @@ from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, tree_zeros
 from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
 from lstm_jax._norms import SplitNorm
-from lstm_jax._platforms import by_platform
+from lstm_jax._platforms import by_platform, mapped_axes_first
 from lstm_jax._types import match_type, typed_eval_shape, zeros
 from lstm_jax.cells.lstm import (
     GatherOutput,
@@ -230,15 +230,7 @@ def recurrence(static: StaticArgs, inputs: LayerInputs) -> tuple[LSTMState, jax.
     Returns:
         The state after the step that is processed last, and y (T, *B, H or P).
     """
-    return _mapped_axes_first(static.primal(static, inputs))
-
-
-def _mapped_axes_first(tree: Any) -> Any:
-    """The identity, after which an axis of `vmap` leads in every array or in none.
-
-    JAX takes the axes that a custom_jvp's function gives for those that its rule gives.
-    """
-    return by_platform(lambda _: lambda given, tree: tree, (), tree)
+    return mapped_axes_first(static.primal(static, inputs))
 
 
 def tangent_chunk(inputs: LayerInputs) -> int | None:
@@ -303,7 +295,7 @@ def _plus(a: Any, b: Any) -> Any:
 def _rule(static: StaticArgs, primals: Any, tangents: Any) -> tuple[Any, Any]:
     (inputs,), (tangent,) = primals, tangents
     end, (y, saved) = static.with_residuals(static, inputs)
-    end, y = _mapped_axes_first((end, y))
+    end, y = mapped_axes_first((end, y))
     # None for the zeros: no symbolic one passes jax.checkpoint.
     tangent = jax.tree.map(lambda t: t if is_nonzero(t) else None, tangent)
     if static.whole_steps:
