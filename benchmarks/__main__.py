@@ -73,7 +73,7 @@ def measured(name: str, module: Any, arguments: Sequence[str]) -> None:
 
 def smoke() -> None:
     """Runs every benchmark for seconds, into a folder that does not stay."""
-    from benchmarks import report
+    from benchmarks import figures, report
 
     with tempfile.TemporaryDirectory() as folder:
         for verb in MODULES:
@@ -83,7 +83,7 @@ def smoke() -> None:
             for verb in MODULES
         }
         report.pages(found)
-        report.figures(found, Path(folder))
+        figures.draw(found, Path(folder))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

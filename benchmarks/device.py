@@ -23,9 +23,10 @@ from benchmarks.device_checks import ROWS, Log, cast, check, error, ours
 from benchmarks.peers import Peer
 from benchmarks.peers.lstm_jax import make
 from benchmarks.worker import seconds_a_call
+from lstm_jax._compat import setting
 
 PRODUCTS = {
-    "cpu": "float32 products round nothing else by default",
+    "cpu": "float32 products are full float32 by default",
     "gpu": "float32 products may be TF32 by default, with factors of 10 bits",
     "tpu": "float32 products round their factors to bfloat16 by default",
 }
@@ -185,10 +186,9 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
         measure(log, settings, platform, row, dtype)
     progress.advance(task)
     own = {k: v for k, v in vars(log).items() if k != "end"}
-    config: Any = jax.config
     precision = {
         "products": PRODUCTS[platform],
-        "jax_default_matmul_precision": config.jax_default_matmul_precision,
+        "jax_default_matmul_precision": setting("jax_default_matmul_precision"),
     }
     return {"platform": platform, "precision": precision, **own}
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import compare
+from benchmarks import compare, figures
 from benchmarks import memory as memories
 from benchmarks.loops import STEPWISE
 from benchmarks.peers import JAX, NAMES, OURS
-from experiments import _figure
 from experiments._results import machine, rounded, table, to_json
 
 __all__ = ["TABLES", "document", "to_json", "write"]
@@ -23,6 +22,7 @@ __all__ = ["TABLES", "document", "to_json", "write"]
 FOLDER = Path(__file__).parent
 README = FOLDER / "README.md"
 TOP = FOLDER.parent / "README.md"
+OTHERS = "torch", "onnxruntime"  # those that aren't of JAX
 PACKAGES = (
     "jax",
     "jaxlib",
@@ -83,19 +83,15 @@ def shape(row: dict[str, Any]) -> str:
     return text + layers + (", two directions" if row["directions"] > 1 else "")
 
 
-def _over(row: dict[str, Any], what: str) -> dict[str, tuple[float, str]]:
-    """Others' time over ours, with who it is: the columns of the summary."""
-    best = compare.ratios(row, what, OURS)
-    found: dict[str, tuple[float, str]] = {}
-    for name in ("torch", "onnxruntime"):
-        if name in best:
-            found[name] = best[name], name
-    for column, ours in (("best in JAX", OURS), ("one device", OURS[:1])):
-        own = [name for name in ours if name in best]
-        others = compare.ratios(row, what, tuple(own)) if own else {}
-        in_jax = [(ratio, name) for name, ratio in others.items() if name in JAX]
-        if in_jax:
-            found[column] = min(in_jax)
+def _over(
+    row: dict[str, Any], what: str, ours: tuple[str, ...] = OURS
+) -> dict[str, tuple[float, str]]:
+    """Others' time over the best of ours, with who it is: torch, …, the best in JAX."""
+    present = tuple(name for name in ours if name in row[what])
+    ratios = compare.ratios(row, what, present) if present else {}
+    found = {name: (ratios[name], name) for name in OTHERS if name in ratios}
+    if in_jax := [(ratio, name) for name, ratio in ratios.items() if name in JAX]:
+        found["best in JAX"] = min(in_jax)
     return found
 
 
@@ -108,6 +104,9 @@ def summary(found: dict[str, Any]) -> str:
         row = found["results"]["rows"][name]
         for what in ("train", "forward"):
             ratios = _over(row, what)
+            alone = _over(row, what, OURS[:1])
+            if "best in JAX" in alone:
+                ratios["one device"] = alone["best in JAX"]
             for column, (ratio, _) in ratios.items():
                 means.setdefault((what, row["ragged"], column), []).append(ratio)
             cells = [f"{ratios[c][0]:.2f}" if c in ratios else "" for c in columns]
@@ -132,25 +131,21 @@ def summary(found: dict[str, Any]) -> str:
 
 def brief(found: dict[str, Any]) -> str:
     """Geometric means of others' time over ours; first with ours on one device."""
+    others = "best in JAX", *OTHERS
+    ways = {"one device": OURS[:1], "all cores": OURS}
     rows = []
     for ragged, what in itertools.product((False, True), ("train", "forward")):
         kept = [r for r in found["results"]["rows"].values() if r["ragged"] == ragged]
-        cells: list[float | None] = []
-        for ours in (OURS[:1], OURS):
-            over = [compare.ratios(row, what, ours) for row in kept]
-            best = [min(v for k, v in own.items() if k in JAX) for own in over]
-            cells.append(_geometric(best))
-            for name in ("torch", "onnxruntime"):
-                if all(name in own for own in over):
-                    cells.append(_geometric([own[name] for own in over]))
-                else:
-                    cells.append(None)
-        kind = "ragged" if ragged else "full"
-        shown = [f"{cell:.2f}" if cell else "" for cell in cells]
-        rows.append((f"{what}, {kind} rows", *shown))
-    others = "best in JAX", "torch", "onnxruntime"
-    header = ("", *(f"one device: {name}" for name in others))
-    return table((*header, *(f"all cores: {name}" for name in others)), rows)
+        cells = []
+        for ours in ways.values():
+            over = [_over(row, what, ours) for row in kept]
+            for name in others:
+                ratios = [own[name][0] for own in over if name in own]
+                whole = len(ratios) == len(kept)  # no mean of some rows alone
+                cells.append(f"{_geometric(ratios):.2f}" if whole else "")
+        rows.append((f"{what}, {'ragged' if ragged else 'full'} rows", *cells))
+    columns = itertools.product(ways, others)
+    return table(("", *(f"{way}: {name}" for way, name in columns)), rows)
 
 
 GOALS = (  # what, beside whom, the least geometric mean, the least of every row
@@ -323,78 +318,6 @@ TABLES = {
     "scaling": scaling,
     "memory": memory,
 }
-COLOURS = (
-    _figure.BLUE,
-    _figure.SKY,
-    _figure.VERMILION,
-    _figure.GREY,
-    _figure.GREEN,
-    _figure.ORANGE,
-    _figure.PURPLE,
-    _figure.BLACK,
-)
-Lines = dict[str, list[tuple[float, float]]]
-
-
-def _draw(path: Path, panels: list[tuple[str, str, Lines]]) -> None:
-    """Panels of (title, axis, lines), both axes logarithmic."""
-    with _figure.saved(path, 5.5 * len(panels), 4) as figure:
-        all_axes = np.atleast_1d(figure.subplots(1, len(panels)))
-        for axes, (title, along, lines) in zip(all_axes, panels, strict=True):
-            axes.set_xscale("log", base=2)
-            axes.set_yscale("log")
-            ends = [np.log(points[-1][1]) for points in lines.values()]
-            spread = np.ptp([np.log(y) for p in lines.values() for _, y in p]) or 1.0
-            places = np.exp(_figure.apart(ends, spread / 18))
-            for (name, points), place, colour in zip(lines.items(), places, COLOURS):  # noqa: B905
-                x, y = zip(*points, strict=True)
-                axes.plot(x, y, color=colour, marker="o")
-                _figure.label(axes, x[-1], place, name, colour)
-            axes.set_xlabel(along)
-            axes.set_title(title)
-
-
-def _draw_loops(found: dict[str, Any], path: Path) -> None:
-    run: dict[str, Lines] = {"forward": {}, "gradient": {}}
-    make: Lines = {}
-    for way in found["results"]["ways"]:
-        name, what, steps = (way[key] for key in ("name", "what", "steps"))
-        milliseconds = 1e3 * float(np.median(way["seconds"]))
-        run[what].setdefault(name, []).append((steps, milliseconds))
-        if what == "gradient":
-            seconds = way["trace_seconds"] + way["compile_seconds"]
-            make.setdefault(name, []).append((steps, seconds))
-    panels = [(f"{what}: run, ms", "T", lines) for what, lines in run.items()]
-    _draw(path, [*panels, ("gradient: trace and compile, s", "T", make)])
-
-
-def _draw_scaling(found: dict[str, Any], path: Path) -> None:
-    keys = {"T": "steps", "B": "batch", "H": "hidden"}
-    panels = []
-    for axis, key in keys.items():
-        lines: Lines = {}
-        for row in found["results"]["rows"]:
-            if row["axis"] == axis:
-                for name, values in row["train"].items():
-                    point = row[key], 1e3 * float(np.median(values))
-                    lines.setdefault(name, []).append(point)
-        panels.append((f"gradient against {axis}, ms", axis, lines))
-    _draw(path, panels)
-
-
-def _draw_memory(found: dict[str, Any], path: Path) -> None:
-    lines: Lines = {}
-    for entry in found["results"]["lengths"]:
-        name = memories.OURS.get(entry["name"], entry["name"])
-        lines.setdefault(name, []).append((entry["steps"], entry["bytes"] / 1e6))
-    _draw(path, [("temporaries of the gradient, MB", "T", lines)])
-
-
-FIGURES = {
-    "scan-vs-loop": _draw_loops,
-    "scaling": _draw_scaling,
-    "memory": _draw_memory,
-}
 
 
 def filled(text: str, marker: str, new: str) -> str:
@@ -423,15 +346,9 @@ def pages(found: dict[str, dict[str, Any]]) -> dict[Path, str]:
     return {README: own, TOP: top}
 
 
-def figures(found: dict[str, dict[str, Any]], folder: Path) -> None:
-    """Draws the figures into a folder."""
-    for name, draw in FIGURES.items():
-        draw(found[name], folder / f"{name}.png")
-
-
 def write() -> None:
     """Writes the tables into the READMEs, and the figures."""
     found = results()
     for path, text in pages(found).items():
         path.write_text(text)
-    figures(found, FOLDER / "results")
+    figures.draw(found, FOLDER / "results")

@@ -5,7 +5,6 @@
 `chromium` of Debian, or the path of another in the variable CHROMIUM.
 """
 
-import importlib
 import json
 import os
 import re
@@ -43,9 +42,8 @@ SAMPLE = [
     "tutorials/digits.html",
 ]
 RULES = """aria-valid-attr aria-valid-attr-value button-name document-title
-    empty-heading
-    heading-order html-has-lang image-alt label link-name page-has-heading-one
-    summary-name svg-img-alt""".split()
+    empty-heading heading-order html-has-lang image-alt label link-name
+    page-has-heading-one summary-name svg-img-alt""".split()
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
@@ -192,8 +190,6 @@ def test_every_public_name_is_on_a_page() -> None:
     missing = [f"{module}.{name}" for module, name in PUBLIC]
     missing = [name for name in missing if name not in shown]
     assert not missing, f"make docs shows no {missing}"
-    for module, _ in PUBLIC:
-        assert importlib.import_module(module)
 
 
 @pytest.mark.parametrize(

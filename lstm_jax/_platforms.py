@@ -89,36 +89,6 @@ class _Forms:
     of: Callable[[str | None], Callable[..., list[Any]]]
     given: int
 
-    def transposed(self, cotangents: Any, given: Any, types: Any) -> list[Any]:
-        """The cotangents of the linear arguments."""
-        live = [k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)]
-
-        def of(platform: str | None) -> Callable[..., list[Any]]:
-            def run(*args: Any) -> list[Any]:
-                given, cotangents = args[: self.given], args[self.given :]
-                forward = partial(self.of(platform), *given)
-
-                def of_live(*tangents: Any) -> list[Any]:
-                    out = forward(*tangents)
-                    return [out[k] for k in live]
-
-                return transposed(of_live, types, list(cotangents))
-
-            return run
-
-        return _by_platform.bind(
-            *given, *(cotangents[k] for k in live), forms=_Forms(of, self.given)
-        )
-
-    def batched(self, args: Any, dims: Any) -> list[Any]:
-        """Under `vmap`; the mapped axis leads in what comes out."""
-        axes = tuple(dims)
-
-        def of(platform: str | None) -> Callable[..., list[Any]]:
-            return jax.vmap(self.of(platform), in_axes=axes)
-
-        return _by_platform.bind(*args, forms=_Forms(of, self.given))
-
 
 _by_platform = Primitive("by_platform")
 _by_platform.multiple_results = True
@@ -156,11 +126,30 @@ def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
 def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
     given, linear = args[: forms.given], args[forms.given :]
     types = [a.aval if ad.is_undefined_primal(a) else jax.typeof(a) for a in linear]
-    return [None] * forms.given + forms.transposed(cotangents, given, types)
+    live = [k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)]
+
+    def of(platform: str | None) -> Callable[..., list[Any]]:
+        def run(*args: Any) -> list[Any]:
+            forward = partial(forms.of(platform), *args[: forms.given])
+
+            def of_live(*tangents: Any) -> list[Any]:
+                out = forward(*tangents)
+                return [out[k] for k in live]
+
+            return transposed(of_live, types, list(args[forms.given :]))
+
+        return run
+
+    nonzero = (cotangents[k] for k in live)
+    out = _by_platform.bind(*given, *nonzero, forms=_Forms(of, forms.given))
+    return [None] * forms.given + out
 
 
 def _batch(args: Any, dims: Any, forms: _Forms) -> tuple[list[Any], list[int]]:
-    out = forms.batched(args, dims)
+    def of(platform: str | None) -> Callable[..., list[Any]]:
+        return jax.vmap(forms.of(platform), in_axes=tuple(dims))
+
+    out = _by_platform.bind(*args, forms=_Forms(of, forms.given))
     return out, [0] * len(out)
 
 

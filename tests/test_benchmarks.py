@@ -10,7 +10,16 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks import __main__, cases, compare, device, memory, report, workers
+from benchmarks import (
+    __main__,
+    cases,
+    compare,
+    device,
+    figures,
+    memory,
+    report,
+    workers,
+)
 from benchmarks.peers import NAMES, OURS
 from lstm_jax import Scan
 
@@ -171,8 +180,8 @@ def test_the_tables_are_those_of_the_results() -> None:
 
 
 def test_figures_are_drawn(tmp_path: Path) -> None:
-    report.figures(report.results(), tmp_path)
-    assert {path.stem for path in tmp_path.glob("*.png")} == set(report.FIGURES)
+    figures.draw(report.results(), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == set(figures.FIGURES)
 
 
 def test_a_stale_table_is_noticed() -> None:

@@ -93,7 +93,7 @@ def test_a_minibatch_is_its_episodes_run_one_by_one(name: str) -> None:
 
 def test_advantages_are_those_of_a_loop() -> None:
     rng = np.random.default_rng(0)
-    recipe = ppo.Recipe(discount=0.9, trace=0.8)
+    recipe = ppo.Recipe(discount=0.9, gae_lambda=0.8)
     shape = 6, 3
     rewards, values = rng.normal(size=shape), rng.normal(size=shape)
     dones, last = rng.random(shape) < 0.3, rng.normal(size=3)

@@ -14,28 +14,19 @@ import lstm_jax
 from lstm_jax import Fused, Scan, variants
 from lstm_jax.implementations import fused_kernel
 from tests import cases
-from tests.cases import Case, full_state, weighted
+from tests.cases import Case, weighted
 from tests.compare import assert_close
 from tests.jaxprs import equations
+from tests.test_apply import differentiated
 
 FUSED = Fused(interpret=True)
 # A norm may divide by a small deviation, and so magnifies what is rounded.
 NORMED = {name for name, options in cases.OPTIONS.items() if "norm" in options}
 
 
-def value_and_gradients(call: cases.Call, implementation: Any) -> Any:
-    fixed = {k: v for k, v in call.options.items() if k != "reset_state"}
-    point = call.params, call.x, full_state(call), call.options.get("reset_state")
-
-    def loss(point: Any) -> Any:
-        params, x, state, reset_state = point
-        more = {} if reset_state is None else {"reset_state": reset_state}
-        run = partial(lstm_jax.apply, implementation=implementation)
-        out = run(params, x, state, **fixed, **more)
-        return weighted(out), out
-
-    (_, out), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(point)
-    return out, gradients
+def run(call: cases.Call, implementation: Any) -> Any:
+    apply = partial(lstm_jax.apply, implementation=implementation)
+    return differentiated(apply, call)
 
 
 CASES = [
@@ -51,7 +42,7 @@ CASES = [
 
 def check(case: Case, fused: Fused = FUSED, steps: int = 5, seed: int = 0) -> None:
     call = cases.draw(case, steps, seed, jnp.float32)
-    got, expected = (value_and_gradients(call, w) for w in (fused, Scan()))
+    got, expected = (run(call, w) for w in (fused, Scan()))
     assert_close(got[0], expected[0], 1e-6, "value ")
     assert_close(got[1], expected[1], 5e-6, "gradient ")
 
@@ -107,8 +98,8 @@ def test_a_gradient_has_two_kernels() -> None:
     call = cases.draw(CASES[0], dtype=jnp.float32)
 
     def loss(params: Any) -> Any:
-        run = partial(lstm_jax.apply, implementation=FUSED)
-        return weighted(run(params, call.x, call.state, **call.options))
+        apply = partial(lstm_jax.apply, implementation=FUSED)
+        return weighted(apply(params, call.x, call.state, **call.options))
 
     traced = jax.make_jaxpr(jax.grad(loss))(call.params)
     names = [e.primitive.name for e, _ in equations(traced)]
@@ -160,7 +151,7 @@ def test_other_derivatives_are_those_of_scan() -> None:
 @pytest.mark.parametrize("steps", [0, 1])
 def test_no_step_and_one(steps: int) -> None:
     call = cases.draw(CASES[0], steps=steps, dtype=jnp.float32)
-    got, expected = (value_and_gradients(call, w) for w in (FUSED, Scan()))
+    got, expected = (run(call, w) for w in (FUSED, Scan()))
     assert_close(got, expected, 5e-6)
 
 
@@ -171,7 +162,7 @@ def test_a_regularizer() -> None:
     call = cases.draw(CASES[0], dtype=jnp.float32)
     given = {"regularizer": regularizer, "key": jax.random.key(3)}
     call.options.update(given)
-    got, expected = (value_and_gradients(call, w) for w in (FUSED, Scan()))
+    got, expected = (run(call, w) for w in (FUSED, Scan()))
     assert_close(got, expected, 5e-6)
 
 

@@ -18,7 +18,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import lstm_jax
-from lstm_jax import Loop, LSTMState, Regularizer, Scan
+from lstm_jax import Loop, LSTMState, Regularizer, Scan, variants
 from lstm_jax.implementations.choice import default
 from lstm_jax.implementations.scan import SYMBOLIC_SEGMENT
 from lstm_jax.sharding import replicate
@@ -559,6 +559,10 @@ def test_explain_names_what_runs() -> None:
     assert "on cpu: x·W_x" in str(plan) and "on gpu, tpu: default" in str(plan)
     odd = jax.ShapeDtypeStruct((64, 20_007, 3), jnp.float32)  # 9 divides it, 8 does not
     assert lstm_jax.explain(params, odd).implementation == Scan(window=9)
+    other = variants.init("GRU", jax.random.key(0), 3, 5)  # has no window of its own
+    assert set(lstm_jax.explain(other, long).platforms.values()) == {
+        (Scan(), "default")
+    }
     chosen = lstm_jax.explain(params, x, time_major=True, implementation=Loop())
     assert chosen.implementation == Loop() and chosen.reason == "asked for"
     assert (chosen.steps, chosen.batch) == (2, (7,))

@@ -14,6 +14,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+import benchmarks.figures
 import benchmarks.report
 from experiments import _figure, _registry, _report, _results
 from lstm_jax.convert import _systems
@@ -69,7 +70,7 @@ def measurements(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     write(folder / "index.md", page(benchmarks.report.README.read_text()))
     with _figure.as_svg():
-        benchmarks.report.figures(benchmarks.report.results(), folder)
+        benchmarks.figures.draw(benchmarks.report.results(), folder)
 
 
 def make(app: Sphinx, config: Any) -> None:

@@ -37,15 +37,15 @@ class Recipe:
     """Each has N / minibatches environments, over all T steps."""
     discount: float = 0.99
     """γ."""
-    trace: float = 0.95
+    gae_lambda: float = 0.95
     """λ of the advantages."""
-    clip: float = 0.2
+    clip_range: float = 0.2
     """How far a ratio of probabilities may leave 1."""
-    entropy: float = 0.01
+    entropy_coef: float = 0.01
     """Weight of the entropy of the policy."""
-    value: float = 0.5
+    value_coef: float = 0.5
     """Weight of the value's error."""
-    norm: float = 0.5
+    max_grad_norm: float = 0.5
     """Highest norm of a gradient."""
 
 
@@ -79,14 +79,14 @@ class Acting(NamedTuple):
     """Where N environments stand.
 
     Attributes:
-        worlds: states of the environments.
+        env_states: of the environments.
         observations: (N, D) of this moment.
         resets: (N,) whether they are the first of their episodes.
         memory: state of the agent's memory before it sees them.
         returns: (N,) rewards so far of the episodes that run.
     """
 
-    worlds: Any
+    env_states: Any
     observations: Any
     resets: Any
     memory: Any
@@ -96,14 +96,15 @@ class Acting(NamedTuple):
 def begin(agent: Agent, task: Any, params: Any, count: int, key: jax.Array) -> Acting:
     """Starts N environments."""
     keys = jax.random.split(key, count)
-    observations, worlds = jax.vmap(task.reset, (0, None))(keys, params)
+    observations, env_states = jax.vmap(task.reset, (0, None))(keys, params)
     memory = agents.zero_state(agent.memory, count)
-    return Acting(worlds, observations, jnp.ones(count, bool), memory, jnp.zeros(count))
+    fresh = jnp.ones(count, bool)
+    return Acting(env_states, observations, fresh, memory, jnp.zeros(count))
 
 
 def act(
     agent: Agent, task: Any, params: Any, now: Acting, keys: jax.Array
-) -> tuple[Acting, Rollout, jax.Array, jax.Array]:
+) -> tuple[Acting, Rollout, jax.Array]:
     """Acts for T steps.
 
     Args:
@@ -114,8 +115,8 @@ def act(
         keys: (T,).
 
     Returns:
-        Where they stand then; the rollout; which steps (T, N) ended an episode, and the
-        return of each that ended there.
+        Where they stand then; the rollout; and (T, N) the return so far of each
+        episode, which is its whole return where the step ended it.
     """
 
     def step(now: Acting, key: jax.Array) -> Any:
@@ -125,9 +126,9 @@ def act(
         )
         actions = jax.random.categorical(draw, logits[0])
         moves = jax.random.split(move, len(actions))
-        observations, worlds, rewards, terminated, truncated, _ = jax.vmap(
+        observations, env_states, rewards, terminated, truncated, _ = jax.vmap(
             task.step, (0, 0, 0, None)
-        )(moves, now.worlds, actions, params)
+        )(moves, now.env_states, actions, params)
         dones, returns = terminated | truncated, now.returns + rewards
         taken = Rollout(
             observations=now.observations,
@@ -138,11 +139,11 @@ def act(
             rewards=rewards,
             dones=dones,
         )
-        then = Acting(worlds, observations, dones, memory, returns * ~dones)
+        then = Acting(env_states, observations, dones, memory, returns * ~dones)
         return then, (taken, returns)
 
     now, (rollout, returns) = jax.lax.scan(step, now, keys)
-    return now, rollout, rollout.dones, returns
+    return now, rollout, returns
 
 
 def log_prob(logits: jax.Array, actions: jax.Array) -> jax.Array:
@@ -168,7 +169,7 @@ def advantages(recipe: Recipe, rollout: Rollout, last: jax.Array) -> Rollout:
         advantage, value = carry
         on = 1.0 - step.dones
         delta = step.rewards + recipe.discount * on * value - step.values
-        advantage = delta + recipe.discount * recipe.trace * on * advantage
+        advantage = delta + recipe.discount * recipe.gae_lambda * on * advantage
         return (advantage, step.values), advantage
 
     start = jnp.zeros_like(last), last
@@ -188,12 +189,12 @@ def objective(recipe: Recipe, agent: Agent, rollout: Rollout, state: Any) -> jax
     """
     logits, values, _ = agent(rollout.observations, state, rollout.resets)
     ratio = jnp.exp(log_prob(logits, rollout.actions) - rollout.log_probs)
-    near = jnp.clip(ratio, 1 - recipe.clip, 1 + recipe.clip)
+    near = jnp.clip(ratio, 1 - recipe.clip_range, 1 + recipe.clip_range)
     policy = jnp.minimum(ratio * rollout.advantages, near * rollout.advantages)
     probs = jax.nn.softmax(logits)
     entropy = -jnp.sum(probs * jax.nn.log_softmax(logits), -1)
     error = 0.5 * jnp.square(values - rollout.targets)
-    return recipe.value * error - policy - recipe.entropy * entropy
+    return recipe.value_coef * error - policy - recipe.entropy_coef * entropy
 
 
 def loss(recipe: Recipe, agent: Agent, rollout: Rollout, state: Any) -> jax.Array:
@@ -205,9 +206,23 @@ def optimizer(recipe: Recipe, updates: int, rate: Any) -> optax.GradientTransfor
     """Adam with clipped gradients, whose step falls from `rate` to 0 in a line."""
     count = updates * recipe.epochs * recipe.minibatches
     return optax.chain(
-        optax.clip_by_global_norm(recipe.norm),
+        optax.clip_by_global_norm(recipe.max_grad_norm),
         optax.adam(lambda n: rate * (1 - n / count), eps=1e-5),
     )
+
+
+def descend(
+    recipe: Recipe,
+    tx: optax.GradientTransformation,
+    learner: tuple[Agent, Any],
+    rollout: Rollout,
+    state: Any,
+) -> tuple[Agent, Any]:
+    """One step of the optimizer; the arguments are those of `update`."""
+    agent, opt_state = learner
+    gradient = jax.grad(partial(loss, recipe))(agent, rollout, state)
+    change, opt_state = tx.update(gradient, opt_state, agent)
+    return optax.apply_updates(agent, change), opt_state
 
 
 def update(
@@ -238,12 +253,9 @@ def update(
     )
 
     def minibatch(learner: Any, rows: jax.Array) -> Any:
-        agent, opt_state = learner
         some = jax.tree.map(lambda a: a[:, rows], rollout)
         entering = jax.tree.map(lambda a: a[rows], state)
-        gradient = jax.grad(partial(loss, recipe))(agent, some, entering)
-        change, opt_state = tx.update(gradient, opt_state, agent)
-        return (optax.apply_updates(agent, change), opt_state), None
+        return descend(recipe, tx, learner, some, entering), None
 
     rows = orders.reshape(recipe.epochs * recipe.minibatches, -1)
     return jax.lax.scan(minibatch, learner, rows)[0]
@@ -292,9 +304,10 @@ def train(
         drawing, shuffling = jax.random.split(key)
         entering, agent = now.memory, learner[0]
         keys = jax.random.split(drawing, recipe.steps)
-        now, rollout, ended, returns = act(agent, task, params, now, keys)
+        now, rollout, returns = act(agent, task, params, now, keys)
         _, last, _ = agent(now.observations[None], now.memory, now.resets[None])
         rollout = advantages(recipe, rollout, last[0])
+        ended = rollout.dones
         rollout, entering = given(rollout, entering)
         logits, _, _ = agent(rollout.observations, entering, rollout.resets)
         change = log_prob(logits, rollout.actions) - rollout.log_probs

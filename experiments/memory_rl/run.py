@@ -103,7 +103,7 @@ def recipe_of(settings: Settings, kind: str) -> ppo.Recipe:
     return dataclasses.replace(
         settings.recipe,
         discount=settings.deck_discount,
-        trace=settings.deck_discount,
+        gae_lambda=settings.deck_discount,
         minibatches=settings.deck_minibatches,
     )
 

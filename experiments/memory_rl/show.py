@@ -248,7 +248,7 @@ def draw(document: dict[str, Any], folder: Path) -> None:
     count = len(tasks) + len(results["mistakes"])
     columns = min(3, count)
     lines = -(-count // columns)
-    with _figure.saved(folder / "memory_rl.png", 5.6 * columns, 3.4 * lines) as figure:
+    with _figure.saved(folder / "memory_rl.png", 4.4 * columns, 2.9 * lines) as figure:
         grid = figure.subplots(lines, columns, squeeze=False).ravel()
         for axes, task in zip(grid, tasks, strict=False):
             panel(axes, results["tasks"][task], steps, COLOURS)

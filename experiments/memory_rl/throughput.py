@@ -9,11 +9,9 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
-import optax
 
 from experiments._results import machine, rounded, to_json, versions
 from experiments.memory_rl import agents, environments, ppo
@@ -59,20 +57,14 @@ def programs(
         return ppo.act(agent, task.environment, task.params, now, keys)
 
     @jax.jit
-    def updating(agent: Any, opt_state: Any, rollout: Any, state: Any) -> Any:
-        gradient = jax.grad(partial(ppo.loss, recipe))(agent, rollout, state)
-        change, opt_state = tx.update(gradient, opt_state, agent)
-        return optax.apply_updates(agent, change), opt_state
+    def updating(learner: Any, rollout: Any, state: Any) -> Any:
+        return ppo.descend(recipe, tx, learner, rollout, state)
 
-    _, rollout, _, _ = acting(agent, now)
+    _, rollout, _ = acting(agent, now)
     full = ppo.advantages(recipe, rollout, rollout.values[-1])
-    entering = now.memory
-    opt_state = tx.init(agent)
-    jax.block_until_ready(updating(agent, opt_state, full, entering))
-    return (
-        lambda: acting(agent, now),
-        lambda: updating(agent, opt_state, full, entering),
-    )
+    learner = agent, tx.init(agent)
+    jax.block_until_ready(updating(learner, full, now.memory))
+    return lambda: acting(agent, now), lambda: updating(learner, full, now.memory)
 
 
 def seconds(run: Callable[[], Any]) -> float:

@@ -63,7 +63,7 @@ class DefaultScan(Scan):
         unroll: as of `Scan`.
         window: as of `Scan`.
         checkpoint: as of `Scan`.
-        cpu_window: the window on a CPU; of cells whose recurrence is differentiable.
+        cpu_window: the window on a CPU.
     """
 
     cpu_window: int | None = None
@@ -84,7 +84,11 @@ def choose(
     """
     if given is not None:
         return given, dict.fromkeys(PLATFORMS, PlatformPlan(given, "asked for"))
-    columns = max(cell.projected_size for cell in layers(params))
+    cells = layers(params)
+    if not all(cell.deferred_product for cell in cells):
+        # JAX differentiates these step by step, and cannot choose by platform.
+        return Scan(), dict.fromkeys(PLATFORMS, PlatformPlan(Scan(), "default"))
+    columns = max(cell.projected_size for cell in cells)
     itemsize = accum_dtype(result_dtype(params, x)).itemsize
     sizes = axes.steps, math.prod(axes.batch), columns, itemsize
     plans = {name: PlatformPlan(*default(*sizes, name)) for name in PLATFORMS}

@@ -30,11 +30,9 @@ from lstm_jax.implementations.fused_plan import (
     stored_shape,
 )
 
-__all__ = ["Arrays", "Kernel", "KernelBody", "scan"]
-
 
 class Arrays(NamedTuple):
-    """What enters a scan, by its role; trees.
+    """What enters a scan, or the tangents of that, by role; trees.
 
     Attributes:
         shared: the same for all steps and rows.

@@ -18,7 +18,7 @@ from lstm_jax.cells.lstm import gate_leaves, project
 from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
 from lstm_jax.implementations.fused_inline import used
 from lstm_jax.implementations.fused_kernel import Arrays
-from lstm_jax.implementations.fused_linear import Given, Tangents, linear_scan
+from lstm_jax.implementations.fused_linear import Given, linear_scan
 from lstm_jax.implementations.fused_plan import Kernel
 from lstm_jax.implementations.fused_steps import Steps, kernel_with_plain_jvp, run
 
@@ -77,7 +77,7 @@ class CellTangent:
         (x, masks), linear = xs
         one, own = _apart(fixed)
 
-        def body(given: Given, d: Tangents) -> tuple[Any, Any]:
+        def body(given: Given, d: Arrays) -> tuple[Any, Any]:
             cell, one = given.shared
             both = cell, _together(one, given.rows)
             return step(both, (d.shared, d.rows))(d.carry, (given.xs, d.xs))
@@ -88,7 +88,7 @@ class CellTangent:
             body,
             True,
             Given(shared, own, (x, _columns(masks))),
-            Tangents(dgates, dreset, dstate, linear),
+            Arrays(dgates, dreset, dstate, linear),
             static.reverse,
         )
 

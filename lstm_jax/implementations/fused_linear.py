@@ -21,13 +21,8 @@ from jax.interpreters import ad, batching, mlir
 from lstm_jax._compat import like_varying, varying_axes
 from lstm_jax._dtypes import accum_dtype
 from lstm_jax._types import zeros
-from lstm_jax.implementations.fused_kernel import (
-    Arrays,
-    Kernel,
-    merge_rows,
-    scan,
-    split_rows,
-)
+from lstm_jax.implementations.fused_kernel import Arrays, merge_rows, scan, split_rows
+from lstm_jax.implementations.fused_plan import Kernel
 
 
 class Given(NamedTuple):
@@ -44,24 +39,8 @@ class Given(NamedTuple):
     xs: Any
 
 
-class Tangents(NamedTuple):
-    """What it is linear in.
-
-    Attributes:
-        shared: the same for all steps and rows.
-        rows: (rows, …) the same for all steps.
-        carry: (rows, …) enters the first step.
-        xs: (T, rows, …).
-    """
-
-    shared: Any
-    rows: Any
-    carry: Any
-    xs: Any
-
-
 # Of one step: (given, tangents) -> (carry, y); closes over no array
-LinearBody = Callable[[Given, Tangents], tuple[Any, Any]]
+LinearBody = Callable[[Given, Arrays], tuple[Any, Any]]
 
 
 def linear_scan(
@@ -69,7 +48,7 @@ def linear_scan(
     body: LinearBody,
     by_rows: bool,
     given: Given,
-    tangents: Tangents,
+    tangents: Arrays,
     reverse: bool,
 ) -> tuple[Any, Any]:
     """Runs a linear body over all steps.
@@ -115,7 +94,7 @@ class _Rule:
         """The number of arrays that it is not linear in; they come first."""
         return self.given.num_leaves
 
-    def trees(self, args: Any) -> tuple[Given, Tangents]:
+    def trees(self, args: Any) -> tuple[Given, Arrays]:
         n = self.residuals
         return (
             jax.tree.unflatten(self.given, args[:n]),
@@ -181,7 +160,7 @@ class _Rule:
                 return jax.ShapeDtypeStruct(shape, a.dtype)
 
             plain = lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype)  # noqa: E731
-            types = Tangents(
+            types = Arrays(
                 jax.tree.map(plain, tangents.shared),
                 jax.tree.map(plain, total),
                 jax.tree.map(plain, dcarry),
@@ -195,7 +174,7 @@ class _Rule:
         zero = jax.tree.map(zeros, tangents.rows)
         arrays = Arrays(given.shared, given.rows, (zero, end), (given.xs, dys))
         (rows, carry), shared, xs = run(body, arrays)
-        return jax.tree.leaves(Tangents(shared, rows, carry, xs))
+        return jax.tree.leaves(Arrays(shared, rows, carry, xs))
 
     def batched(self, args: Any, dims: Any, size: int) -> tuple[Any, Any]:
         """Under `vmap`."""

@@ -18,8 +18,9 @@ from jax import lax
 
 from lstm_jax._recurrence import is_nonzero, jvp_of_nonzero
 from lstm_jax._types import zeros
-from lstm_jax.implementations.fused_kernel import Arrays, Kernel, scan
-from lstm_jax.implementations.fused_linear import Given, Tangents, linear_scan
+from lstm_jax.implementations.fused_kernel import Arrays, scan
+from lstm_jax.implementations.fused_linear import Given, linear_scan
+from lstm_jax.implementations.fused_plan import Kernel
 
 # (shared, rows, carry, x) -> (carry, y); closes over no array
 StepBody = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
@@ -101,7 +102,7 @@ def _(steps: Steps, primals: Any, tangents: Any) -> tuple[Any, Any]:
     saves = dataclasses.replace(steps, body=saving)
     end, (ys, entering) = kernel_with_plain_jvp(saves, arrays)
 
-    def of_step(given: Given, own: Tangents) -> tuple[Any, Any]:
+    def of_step(given: Given, own: Arrays) -> tuple[Any, Any]:
         carry, x = given.xs
         args = given.shared, given.rows, carry, x
         out = jax.eval_shape(steps.body, *args)
@@ -120,7 +121,7 @@ def _(steps: Steps, primals: Any, tangents: Any) -> tuple[Any, Any]:
         carry,
     )
     given = Given(arrays.shared, arrays.rows, (entering, arrays.xs))
-    own = Tangents(shared, rows, dense, xs)
+    own = Arrays(shared, rows, dense, xs)
     found = linear_scan(steps.how, of_step, steps.by_rows, given, own, steps.reverse)
     fill = lambda a, t: _zero(a) if t is None else t  # noqa: E731
     return (end, ys), jax.tree.map(fill, (end, ys), found)
