@@ -161,6 +161,14 @@ def test_a_block_is_copied(page: Page) -> None:
     assert copied.startswith("import jax, jax.numpy as jnp, optax\nimport lstm_jax\n")
 
 
+def test_the_reader_chooses_light_or_dark(page: Page) -> None:
+    page.goto(address("index.html"))
+    for mode in ("dark", "light"):
+        page.locator("button.theme-switch-button:visible").first.click()
+        page.locator(f"button.theme-change-button[data-mode={mode}]:visible").click()
+        assert page.locator("html").get_attribute("data-theme") == mode
+
+
 def test_links_lead_somewhere() -> None:
     """Within pages and between them; other hosts are not asked."""
     read = {path: Links(path) for path in HTML}
