@@ -1,43 +1,87 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """For tests/ and for the doctests of lstm_jax/ alike."""
 
+import ast
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import jax
 import pytest
 
 from lstm_jax import _compat
 
-# Tests that need more than lstm_jax[test]: how files or tests begin, and the packages.
+ROOT = Path(__file__).parent
+OURS = ("benchmarks", "experiments", "tests")
+# What files and tests need beyond what they import first: how they begin, and the
+# packages. lstm_jax[test] has none of these.
 NEEDS = {
     "lstm_jax/convert/_equinox.py": "equinox",
     "lstm_jax/convert/_keras.py": "keras",
+    "lstm_jax/convert/_keras_write.py": "keras",
     "lstm_jax/convert/_torch.py::lstm_jax.convert._torch.to_torch": "torch",
     "tests/test_benchmarks.py": "equinox haiku keras onnxruntime tyro",
     "tests/test_benchmarks.py::test_peers": "torch",
+    "tests/test_cells.py::test_converters_write_lstms": "equinox haiku keras torch",
+    "tests/test_cells.py::test_gru_against_keras": "keras",
+    "tests/test_cells.py::test_gru_against_torch": "torch",
+    "tests/test_cells.py::test_states_of_torch": "torch",
     "tests/test_convert.py": "equinox haiku keras",
     "tests/test_convert.py::*[[]torch": "torch",
-    "tests/test_convert_command.py": "keras torch",
-    "tests/test_convert_jaxlibs.py": "equinox haiku",
-    "tests/test_convert_keras.py": "keras",
-    "tests/test_convert_keras_file.py": "keras",
-    "tests/test_convert_onnx.py": "onnxruntime",
+    "tests/test_convert_command.py": "keras",
+    "tests/test_convert_keras*.py": "keras",
     "tests/test_convert_onnx.py::"
     "test_silero_files_hold_what_its_torchscript_holds": "torch",
-    "tests/test_convert_onnx_graphs.py": "onnxruntime",
-    "tests/test_convert_onnx_refusals.py": "onnxruntime",
-    "tests/test_convert_onnx_write.py": "onnxruntime",
     "tests/test_convert_tflite.py": "ai_edge_litert",
-    "tests/test_convert_torch.py": "torch",
     "tests/test_experiment*.py": "gymnax mlxtend pooch scipy sklearn tyro",
     "tests/test_variants.py::test_as_torch": "torch",
 }
+
+
+def imported(path: Path, seen: set[Path]) -> set[str]:
+    """Packages that a file, and files of ours that it imports, import when read."""
+    found: set[str] = set()
+    if path in seen or not path.exists():
+        return found
+    seen.add(path)
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.Import(names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(str(module), names):
+                modules = [module, *(f"{module}.{alias.name}" for alias in names)]
+            case ast.Assign(value=call) | ast.AnnAssign(value=call):
+                modules = []
+                match call:
+                    case ast.Call(ast.Attribute(attr="import_module"), [arg]):
+                        modules = [ast.literal_eval(arg)]
+            case _:
+                modules = []
+        for module in modules:
+            if module.startswith(OURS):
+                found |= imported(ROOT / (module.replace(".", "/") + ".py"), seen)
+            else:
+                found.add(module.partition(".")[0])
+    return found
+
+
+def missing(packages: Iterable[str]) -> list[str]:
+    """Those that are not installed."""
+    return sorted(p for p in set(packages) if not importlib.util.find_spec(p))
+
+
+NEEDED = {
+    **{
+        str(path.relative_to(ROOT)): imported(path, set())
+        for path in sorted((ROOT / "tests").glob("*.py"))
+    },
+    **{name: packages.split() for name, packages in NEEDS.items()},
+}
 LEFT_OUT = {
-    name: " and ".join(missing)
-    for name, packages in NEEDS.items()
-    if (missing := [p for p in packages.split() if not importlib.util.find_spec(p)])
+    name: " and ".join(absent)
+    for name, packages in NEEDED.items()
+    if (absent := missing(packages))
 }
 collect_ignore_glob = [name for name in LEFT_OUT if "::" not in name]
 

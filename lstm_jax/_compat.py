@@ -37,28 +37,19 @@ def linear(f: Callable[[Any], Any], tangents: Any) -> Any:
     return jax.jvp(f, (zeros,), (tangents,))[1]
 
 
-def transposed(f: Callable[..., Any], types: list[Any], cotangents: Any) -> list[Any]:
-    """The cotangents of the arguments of a linear f, which are of these types."""
-    if scans_have_transposes():
-        return list(jax.linear_transpose(f, *types)(cotangents))
-    # As `linear`; the compiler drops what this computes of f at zero.
-    zeros = [lax.full_like(kind, 0) for kind in types]
-    return list(jax.vjp(f, *zeros)[1](cotangents))
-
-
 @functools.cache
-def scans_have_transposes() -> bool:
-    """Whether a linear scan has a transpose that no rule of JAX has made."""
+def transposes_any_scan() -> bool:
+    """Whether JAX transposes a linear scan that no rule of its own has made.
+
+    Until jax 0.10.1 it does not; see `linear`.
+    """
 
     def cumulative(xs: Any) -> Any:
         return lax.scan(lambda carry, x: (carry + x, carry), xs[0], xs)[1]
 
     try:
-        jax.make_jaxpr(
-            lambda c: jax.linear_transpose(
-                cumulative, jax.ShapeDtypeStruct((2,), c.dtype)
-            )(c)
-        )(jax.ShapeDtypeStruct((2,), "float32"))
+        two = jax.ShapeDtypeStruct((2,), "float32")
+        jax.eval_shape(jax.linear_transpose(cumulative, two), two)
     except Exception:  # which one differs from release to release
         return False
     return True

@@ -16,7 +16,8 @@ import jax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax._compat import enable_x64, setting, transposed
+from lstm_jax._compat import enable_x64, setting
+from lstm_jax._types import type_of
 
 PLATFORMS = ("cpu", "gpu", "tpu")
 # What JAX calls them where it lowers.
@@ -103,7 +104,7 @@ def _(*args: Any, forms: _Forms) -> list[Any]:
 
 @_by_platform.def_abstract_eval
 def _(*kinds: Any, forms: _Forms) -> list[Any]:
-    return jax.make_jaxpr(forms.of(None))(*kinds).out_avals
+    return jax.make_jaxpr(forms.of(None))(*map(type_of, kinds)).out_avals
 
 
 def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
@@ -125,7 +126,7 @@ def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
 
 def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
     given, linear = args[: forms.given], args[forms.given :]
-    types = [a.aval if ad.is_undefined_primal(a) else jax.typeof(a) for a in linear]
+    types = [type_of(a.aval if ad.is_undefined_primal(a) else a) for a in linear]
     live = [k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)]
 
     def of(platform: str | None) -> Callable[..., list[Any]]:
@@ -136,7 +137,8 @@ def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
                 out = forward(*tangents)
                 return [out[k] for k in live]
 
-            return transposed(of_live, types, list(args[forms.given :]))
+            back = jax.linear_transpose(of_live, *types)
+            return list(back(list(args[forms.given :])))
 
         return run
 

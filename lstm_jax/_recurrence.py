@@ -23,7 +23,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax._chunks import chunked, divisor, sequence_length
-from lstm_jax._compat import linear
+from lstm_jax._compat import linear, transposes_any_scan
 from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, tree_zeros
 from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
@@ -298,8 +298,10 @@ def _rule(static: StaticArgs, primals: Any, tangents: Any) -> tuple[Any, Any]:
     end, y = mapped_axes_first((end, y))
     # None for the zeros: no symbolic one passes jax.checkpoint.
     tangent = jax.tree.map(lambda t: t if is_nonzero(t) else None, tangent)
-    if static.whole_steps:
-        run = partial(_tangent, static, None, (inputs, saved))
+    if static.whole_steps or not transposes_any_scan():
+        # Until jax 0.10.1 the form of the tangent is that of the default backend.
+        platform = None if static.whole_steps else jax.default_backend()
+        run = partial(_tangent, static, platform, (inputs, saved))
         return (end, y), linear(run, tangent)
     form = partial(partial, _tangent, static)
     return (end, y), by_platform(form, (inputs, saved), tangent)

