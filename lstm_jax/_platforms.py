@@ -10,9 +10,10 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -66,6 +67,23 @@ def mapped_axes_first(tree: Any) -> Any:
     JAX takes the axes that a custom_jvp's function gives for those that its rule gives.
     """
     return by_platform(lambda _: lambda given, tree: tree, (), tree)
+
+
+def step_major(sequence: jax.Array) -> jax.Array:
+    """The identity, after which a sequence (T, ...) lies in memory step by step.
+
+    Left to itself, a TPU's compiler may lay the rows of a product out first, and then
+    turns every step of a loop round as it is read. Elsewhere nothing is asked for, nor
+    in an export: JAX does not promise that it can read such a demand later.
+    """
+    layout = Layout(major_to_minor=tuple(range(sequence.ndim)))
+
+    def form(platform: str | None) -> Callable[..., Any]:
+        if platform == "tpu":
+            return lambda _, a: with_layout_constraint(a, layout)
+        return lambda _, a: a
+
+    return cast("jax.Array", by_platform(form, (), sequence))
 
 
 def _settings() -> list[tuple[Callable[[Any], Any], Any]]:
@@ -156,6 +174,8 @@ def _batch(args: Any, dims: Any, forms: _Forms) -> tuple[list[Any], list[int]]:
 
 
 def _lower(platform: str | None, ctx: Any, *args: Any, forms: _Forms) -> Any:
+    if ctx.module_context.lowering_parameters.for_export and platform == "tpu":
+        platform = None
     lower = mlir.lower_fun(forms.of(platform), multiple_results=True)
     return lower(ctx, *args)
 

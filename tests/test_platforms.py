@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import pytest
 
 import lstm_jax
-from lstm_jax import Scan, _compat
+from lstm_jax import Scan, _compat, _recurrence, _residuals
 from lstm_jax._platforms import by_platform
 from tests import cases
 from tests.compare import assert_close
@@ -95,28 +95,91 @@ def test_an_export_for_several_platforms_runs_here(sizes: Any) -> None:
     assert_close(export(params, x).call(params, x), gradient(params, x), 1e-6)
 
 
-@pytest.mark.parametrize("option", ["plain", "everything", "projection"])
-def test_the_plain_form_has_the_same_gradient(
-    option: str, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def lowered_as(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes the CPU run the form of another platform."""
+
+    def lower(platform: str | None) -> None:
+        def other(form: Any, given: Any, tangents: Any = ()) -> Any:
+            return by_platform(lambda _: form(platform), given, tangents)
+
+        monkeypatch.setattr(_recurrence, "by_platform", other)
+        monkeypatch.setattr(_residuals, "by_platform", other)
+        jax.clear_caches()
+
+    return lower
+
+
+@pytest.mark.parametrize("platform", [None, "gpu"])
+@pytest.mark.parametrize(
+    "structure, option, extra, steps",
+    [
+        ("cell", "plain", "all", 24),
+        ("nested", "everything", "all", 7),
+        ("reverse", "projection", "lengths", 6),
+        ("nested", "plain", "resets", 1),
+        ("cell", "plain", "whole", 0),
+    ],
+)
+def test_every_form_has_the_same_gradient(
+    platform: str | None,
+    structure: str,
+    option: str,
+    extra: str,
+    steps: int,
+    lowered_as: Any,
 ) -> None:
-    """As it runs elsewhere: lowered here as for a platform without a form."""
-    case = cases.Case("cell", option, "all", "default", "three", "given")
-    call = cases.draw(case, steps=24)
+    case = cases.Case(structure, option, extra, "default", "three", "given")
+    call = cases.draw(case, steps=steps)
 
     def loss(point: Any) -> Any:
         out = lstm_jax.apply(*point, **call.options, implementation=Scan())
         return cases.weighted(out)
 
     point = call.params, call.x, call.state
-    found = jax.jit(jax.grad(loss))(point)
-    from lstm_jax import _recurrence
+    found = jax.jit(jax.value_and_grad(loss))(point)
+    lowered_as(platform)
+    assert_close(jax.jit(jax.value_and_grad(loss))(point), found, 1e-11)
 
-    def plain(form: Any, given: Any, tangents: Any = ()) -> Any:
-        return by_platform(lambda _: form(None), given, tangents)
 
-    monkeypatch.setattr(_recurrence, "by_platform", plain)
-    jax.clear_caches()
-    assert_close(jax.jit(jax.grad(loss))(point), found, 1e-11)
+def test_the_form_of_a_gpu_in_16_bits(lowered_as: Any) -> None:
+    """The state is float32, h and what is saved are not; each dtype by itself."""
+    case = cases.Case("cell", "projection", "all", "default", "three", "given")
+    call = cases.draw(case, steps=6, dtype=jnp.bfloat16)
+
+    def loss(point: Any) -> Any:
+        y, _ = lstm_jax.apply(*point, **call.options, implementation=Scan())
+        return jnp.mean(jnp.square(y.astype(jnp.float32))), y
+
+    def run() -> Any:
+        point = call.params, call.x, call.state
+        return jax.jit(jax.value_and_grad(loss, has_aux=True))(point)
+
+    lowered_as(None)
+    (_, expected), slope = run()
+    lowered_as("gpu")
+    (_, y), found = run()
+    assert (y == expected).all()
+    assert_close(found, slope, 1e-2)
+
+
+def test_the_form_of_a_gpu_has_a_symbolic_length() -> None:
+    params = lstm_jax.init(jax.random.key(0), 3, 5, dtype=jnp.float32)
+    (steps,) = jax.export.symbolic_shape("T")
+    kinds = (
+        jax.ShapeDtypeStruct((2, steps, 3), jnp.float32),
+        jax.ShapeDtypeStruct((2, steps), bool),
+    )
+
+    def slope(x: Any, resets: Any) -> Any:
+        def loss(p: Any) -> Any:
+            return jnp.mean(lstm_jax.apply(p, x, resets=resets)[0] ** 2)
+
+        return jax.grad(loss)(params)
+
+    export = jax.export.export(jax.jit(slope), platforms=("cpu", "cuda", "tpu"))
+    x, resets = jnp.ones((2, 7, 3), jnp.float32), jnp.zeros((2, 7), bool)
+    assert_close(export(*kinds).call(x, resets), slope(x, resets), 1e-6)
 
 
 def test_precision_is_that_of_the_trace() -> None:
