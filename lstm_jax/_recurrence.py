@@ -11,28 +11,24 @@ the elementwise part, so that every cell has the rule; the standard cell brings 
 closed form, which is faster.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
-from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from lstm_jax._chunks import chunked, divisor
 from lstm_jax._compat import linear, transposes_any_scan
+from lstm_jax._forward import Residuals, StaticArgs
 from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, tree_zeros
 from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
 from lstm_jax._platforms import by_platform, mapped_axes_first
-from lstm_jax._residuals import Residuals, scan_primal, scan_with_residuals
 from lstm_jax._types import zeros
 from lstm_jax.cells.lstm import (
-    GatherOutput,
     gate_leaves,
-    identity,
     input_leaves,
     is_standard,
     pointwise,
@@ -43,70 +39,6 @@ from lstm_jax.cells.lstm import (
 )
 from lstm_jax.cells.lstm_fast import standard_jvp, standard_partials
 from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
-
-# (static, inputs) -> the last state, and (y, residuals); or only y without residuals
-Primal = Callable[["StaticArgs", LayerInputs], tuple[LSTMState, Any]]
-# (static, step, given, tangents, dstate, xs) -> the last dstate, and dh of all steps,
-# where step(given, tangents) is a body of `lax.scan`, and linear but for `given`
-LinearScan = Callable[..., tuple[LSTMState, jax.Array]]
-
-
-def linear_scan(
-    static: "StaticArgs",
-    step: Callable[[Any, Any], Body],
-    given: Any,
-    tangents: Any,
-    dstate: LSTMState,
-    xs: Any,
-) -> tuple[LSTMState, jax.Array]:
-    """The scan of the tangent, which JAX differentiates and transposes.
-
-    Args:
-        static: direction and unrolling.
-        step: (given, tangents) -> a body; it closes over no other array.
-        given: the cell, and its `DropMasks` of all steps.
-        tangents: of the cell's `gate_leaves`, and of the reset state.
-        dstate: the tangent of the state that enters first.
-        xs: ((what is saved of each step, its drop masks), its `StepMasks`), and the
-            tangents (dpre, dp), which are linear too.
-    """
-    return static.scan(step(given, tangents), dstate, xs)
-
-
-@dataclasses.dataclass(frozen=True)
-class StaticArgs:
-    """How the recurrence runs; every field is compared by value, or it is traced anew.
-
-    An implementation with a kernel of its own passes `primal`, `with_residuals` and
-    `linear_scan`, and keeps the derivative rule, so that jvp, hessian and vmap work.
-
-    Attributes:
-        reverse: the last step is processed first.
-        window: steps whose input product is taken together; None for all.
-        cpu_window: likewise, where the program is lowered for a CPU.
-        unroll: steps in one iteration of the compiled loop.
-        gather: makes the output whole where a cell has a part of a layer's units.
-        primal: gives the last state and y.
-        with_residuals: gives the last state, and y with its `Residuals`.
-        linear_scan: runs the tangent; JAX must be able to differentiate and transpose
-            it.
-        whole_steps: the tangent's step computes all that it can by itself: nothing is
-            made for many steps beforehand but products.
-    """
-
-    reverse: bool = False
-    window: int | None = None
-    cpu_window: int | None = None
-    unroll: int = 1
-    gather: GatherOutput = identity
-    primal: Primal = scan_primal
-    with_residuals: Primal = scan_with_residuals
-    linear_scan: LinearScan = linear_scan
-    whole_steps: bool = False
-
-    def scan(self, body: Body, carry: Any, xs: Any) -> Any:
-        """`lax.scan` in this direction."""
-        return lax.scan(body, carry, xs, reverse=self.reverse, unroll=self.unroll)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -1,13 +1,14 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The loop of one layer forward, alone and with what its gradient needs of every step.
 
-Each platform saves in its own way: a CPU in the memory of the projected input, a GPU by
-one write a step, of all that leaves it.
+Each platform saves in its own way: a CPU in the memory of the projected input, a GPU
+all that leaves a step together.
 """
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,11 +21,14 @@ from lstm_jax._matmul import matmul
 from lstm_jax._norms import SplitNorm
 from lstm_jax._platforms import by_platform, step_major
 from lstm_jax._types import match_type, typed_eval_shape
-from lstm_jax.cells.lstm import cell_step, project
+from lstm_jax.cells.lstm import GatherOutput, cell_step, identity, project
 from lstm_jax.cells.lstm_params import LSTMState
 
-if TYPE_CHECKING:
-    from lstm_jax._recurrence import StaticArgs
+# (static, inputs) -> the last state, and (y, residuals); or only y without residuals
+Primal = Callable[["StaticArgs", LayerInputs], tuple[LSTMState, Any]]
+# (static, step, given, tangents, dstate, xs) -> the last dstate, and dh of all steps,
+# where step(given, tangents) is a body of `lax.scan`, and linear but for `given`
+LinearScan = Callable[..., tuple[LSTMState, jax.Array]]
 
 
 class Residuals(NamedTuple):
@@ -77,14 +81,15 @@ def _scan(
 def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
     """The last state and y."""
 
-    def run(window: int | None, inputs: LayerInputs, _: Any = ()) -> Any:
+    def run(window: int | None, inputs: LayerInputs) -> tuple[LSTMState, Any]:
         return _scan(static, inputs, layer_step(static, inputs, save=False), window)
 
     def form(platform: str | None) -> Callable[..., Any]:
-        return partial(run, static.cpu_window if platform == "cpu" else static.window)
+        window = static.cpu_window if platform == "cpu" else static.window
+        return lambda inputs, _: run(window, inputs)
 
     if static.cpu_window is None:
-        return cast("tuple[LSTMState, Any]", run(static.window, inputs))
+        return run(static.window, inputs)
     return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
 
 
@@ -94,11 +99,12 @@ def scan_with_residuals(
     """The last state, and (y, residuals)."""
 
     def form(platform: str | None) -> Callable[..., Any]:
-        run = _scan_plain
-        if platform == "cpu" and _has_one_buffer(inputs):
-            run = _scan_in_place
         if platform == "gpu":
             run = _scan_packed
+        elif platform == "cpu" and _has_one_buffer(inputs):
+            run = _scan_in_place
+        else:
+            run = _scan_plain
         return lambda inputs, _: run(static, inputs)
 
     return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
@@ -113,8 +119,10 @@ def _scan_plain(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, A
 def _scan_packed(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
     """The last state, and (y, residuals), in one array a step for each dtype.
 
-    The state that leaves a step is saved, and not the one that enters: with the rest
-    it is one result of one kernel on a GPU, where the other takes two copies more.
+    The state that leaves a step is saved, and not the one that enters: a GPU's compiler
+    writes that by the kernel that computes it, where the other takes two copies more.
+    Compiled with its gradient the program never holds what it saved twice; alone, as in
+    `jax.vjp`, it takes the arrays apart at its end.
     """
     _, (y, like) = typed_eval_shape(partial(_scan_plain, static), inputs)
     body = layer_step(static, inputs, save=True)
@@ -203,3 +211,61 @@ def _scan_in_place(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState
     xs = jnp.arange(steps), inputs.stepped, inputs.step_masks
     (end, buffer), (y, saved) = static.scan(step, (inputs.state, zx), xs)
     return end, (y, saved._replace(pre=(buffer,)))
+
+
+def linear_scan(
+    static: "StaticArgs",
+    step: Callable[[Any, Any], Body],
+    given: Any,
+    tangents: Any,
+    dstate: LSTMState,
+    xs: Any,
+) -> tuple[LSTMState, jax.Array]:
+    """The scan of the tangent, which JAX differentiates and transposes.
+
+    Args:
+        static: direction and unrolling.
+        step: (given, tangents) -> a body; it closes over no other array.
+        given: the cell, and its `DropMasks` of all steps.
+        tangents: of the cell's `gate_leaves`, and of the reset state.
+        dstate: the tangent of the state that enters first.
+        xs: ((what is saved of each step, its drop masks), its `StepMasks`), and the
+            tangents (dpre, dp), which are linear too.
+    """
+    return static.scan(step(given, tangents), dstate, xs)
+
+
+@dataclasses.dataclass(frozen=True)
+class StaticArgs:
+    """How the recurrence runs; every field is compared by value, or it is traced anew.
+
+    An implementation with a kernel of its own passes `primal`, `with_residuals` and
+    `linear_scan`, and keeps the derivative rule, so that jvp, hessian and vmap work.
+
+    Attributes:
+        reverse: the last step is processed first.
+        window: steps whose input product is taken together; None for all.
+        cpu_window: likewise, where the program is lowered for a CPU.
+        unroll: steps in one iteration of the compiled loop.
+        gather: makes the output whole where a cell has a part of a layer's units.
+        primal: gives the last state and y.
+        with_residuals: gives the last state, and y with its `Residuals`.
+        linear_scan: runs the tangent; JAX must be able to differentiate and transpose
+            it.
+        whole_steps: the tangent's step computes all that it can by itself: nothing is
+            made for many steps beforehand but products.
+    """
+
+    reverse: bool = False
+    window: int | None = None
+    cpu_window: int | None = None
+    unroll: int = 1
+    gather: GatherOutput = identity
+    primal: Primal = scan_primal
+    with_residuals: Primal = scan_with_residuals
+    linear_scan: LinearScan = linear_scan
+    whole_steps: bool = False
+
+    def scan(self, body: Body, carry: Any, xs: Any) -> Any:
+        """`lax.scan` in this direction."""
+        return lax.scan(body, carry, xs, reverse=self.reverse, unroll=self.unroll)
