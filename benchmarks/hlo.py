@@ -21,6 +21,7 @@ CALLED = re.compile(
 )
 BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+CHAIN = re.compile(r'channel_id=(\d+),.*chain_id="(\d+)"')
 # What no kernel is launched for.
 FREE = {
     "after-all",
@@ -169,9 +170,18 @@ class Program:
         """The exchanges between devices, by whether they are in a loop."""
         inside = {name for loop in self.loops for name in self._reached(loop.body)}
         found: dict[bool, list[str]] = {True: [], False: []}
+        chains = set()
         for name, own in self.computations.items():
-            ops = [i.op.removesuffix("-start") for i in own]
-            found[name in inside] += [op for op in ops if op in COLLECTIVES]
+            for i in own:
+                op = i.op.removesuffix("-start")
+                if op not in COLLECTIVES:
+                    continue
+                if chain := CHAIN.search(i.text):  # one exchange, in several fusions
+                    key = (op, *chain.groups())
+                    if key in chains:
+                        continue
+                    chains.add(key)
+                found[name in inside].append(op)
         return {looped: sorted(kinds) for looped, kinds in found.items()}
 
     def _reached(self, name: str) -> set[str]:

@@ -18,7 +18,7 @@ import jax
 from rich.progress import Progress
 
 import lstm_jax
-from benchmarks import cases, compilers, llo
+from benchmarks import cases, compilers, fits, llo
 from benchmarks.hlo import Program
 from benchmarks.peers import Peer, linen, scan_by_hand
 from benchmarks.peers.lstm_jax import make as ours
@@ -47,9 +47,17 @@ class Settings:
     """Shapes, by name."""
     ways: tuple[str, ...] = tuple(WAYS)
     """What is compiled, by name."""
+    batches: tuple[int, ...] = (1, 3, 32, 512)
+    """B of the gradients that `Fused` is asked for beside the rows."""
+    hidden: tuple[int, ...] = (5, 128, 512, 2048)
+    """H of these."""
+    dtypes: tuple[str, ...] = ("float32", "bfloat16")
+    """Of these."""
 
 
-SMOKE = Settings(kinds=("cpu",), rows=("smoke",), ways=("ours", "by hand"))
+SMOKE = Settings(
+    kinds=("cpu",), rows=("smoke",), ways=("ours", "by hand"), batches=(), hidden=()
+)
 
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
@@ -74,7 +82,9 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
         for what in WHAT
         if ONLY.get(way, compilers.platform(kind)) == compilers.platform(kind)
     ]
-    task = progress.add_task("programs", total=len(wanted))
+    tpus = [kind for kind in kinds if compilers.platform(kind) == "tpu"]
+    pairs = fits.every(tpus, settings.dtypes, settings.hidden, settings.batches)
+    task = progress.add_task("programs", total=len(wanted) + len(pairs))
     _on_the_host()
     found = []
     # libtpu lists what it compiles in another process: listing takes its time.
@@ -89,7 +99,11 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
             else:
                 found.append(measured(*one))
             progress.advance(task)
-    return {"programs": found, "left_out": left_out}
+    fused = []
+    for pair in pairs:
+        fused.append(fits.compiled(*pair))
+        progress.advance(task)
+    return {"programs": found, "fused": fused, "left_out": left_out}
 
 
 def _on_the_host() -> None:
@@ -160,6 +174,7 @@ COLUMNS = {  # by platform
         "bundles and longest path of a step": _steps,
     },
 }
+FITS = f"The gradient by `Fused`, T = {fits.STEPS}: compiled, or refused beforehand\n"
 MEMORY = {"temporaries, MiB": _each("temporary_bytes", 2**20, "{:.3g}")}
 
 
@@ -175,6 +190,8 @@ def table(document: dict[str, Any]) -> str:
         ]
         if own:
             text.append(_table(own, columns | MEMORY))
+    if results["fused"]:
+        text += [FITS, fits.table(results["fused"])]
     text += [f"Left out: {kind}: {why}.\n" for kind, why in results["left_out"].items()]
     versions = (f"{k} {v}" for k, v in document["versions"].items() if k in PACKAGES)
     return "\n".join([*text, ", ".join(versions) + ".\n"])
