@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEWEST := .venv-newest
 OLDEST := .venv-oldest
+ACCELERATORS := .venv-accelerators
 JOBS ?= auto
 CORE := apply derivatives semantics transforms unroll linen nnx training training_checkpoints \
 	training_data training_losses serving readme
 
-.PHONY: demo test test-all test-data test-newest test-newest-core test-oldest test-package docs docs-test lint clean
+.PHONY: demo test test-all test-data test-newest test-newest-core test-oldest test-package accelerators docs docs-test lint clean
 .DEFAULT_GOAL := test
 
 # The stamp is the last thing written: an installation that broke off starts again.
@@ -31,6 +32,14 @@ $(NEWEST)/.installed $(NEWEST)/.core: pyproject.toml .ci/newest_python.py
 $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint .ci/oldest.txt
+	touch $@
+
+# Alone here is libtpu, so that nothing else looks for a TPU. GPU=1: CUDA's wheels too.
+$(ACCELERATORS)/.tpu: EXTRAS = accelerators
+$(ACCELERATORS)/.gpu: EXTRAS = accelerators,accelerators-gpu
+$(ACCELERATORS)/.tpu $(ACCELERATORS)/.gpu: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv $(ACCELERATORS)
+	$(ACCELERATORS)/bin/python -m pip install --quiet --editable '.[$(EXTRAS)]' --constraint .ci/constraints.txt
 	touch $@
 
 # Read by tests, never installed: these projects' requirements clash with ours.
@@ -70,6 +79,9 @@ test-package: $(VENV)/.installed  ## what an index would get: alone in an enviro
 	dist-venv/bin/python -I -W error -c "$$($(BIN)/python -m tests.blocks 0)"
 	rm -rf dist-venv
 
+accelerators: $(ACCELERATORS)/.$(if $(GPU),gpu,tpu)  ## programs as TPUs' compiler makes them, no TPU needed; GPU=1: and an H100's
+	$(ACCELERATORS)/bin/python -m pytest --noconftest -n $(JOBS) --dist worksteal -m '$(if $(NIGHTLY),,not nightly)' benchmarks/test_tpu.py $(if $(GPU),benchmarks/test_gpu.py)
+
 # Strict: whatever Sphinx warns of fails the build, and so does a block that raises.
 docs: $(VENV)/.docs  ## the site, into docs/build/html; every block of every page runs
 	rm -rf docs/build docs/experiments docs/benchmarks
@@ -84,4 +96,4 @@ lint: $(VENV)/.installed $(VENV)/.docs  ## format, lint and types
 	$(BIN)/mypy
 
 clean:
-	rm -rf docs/build docs/experiments docs/benchmarks docs/_static/math.woff demo dist dist-venv $(VENV) $(NEWEST) $(OLDEST) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf docs/build docs/experiments docs/benchmarks docs/_static/math.woff demo dist dist-venv $(VENV) $(NEWEST) $(OLDEST) $(ACCELERATORS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -1,9 +1,9 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Runs the benchmarks and writes their report.
 
-python -m benchmarks {scan-vs-loop, peers, scaling, memory, device, report}; `--smoke`
-after a verb takes seconds and shows that it works, and instead of a verb it runs all of
-them.
+python -m benchmarks {scan-vs-loop, peers, scaling, memory, device, programs, report};
+`--smoke` after a verb takes seconds and shows that it works, and instead of a verb it
+runs all of them.
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ MODULES = {
     "scaling": "scaling",
     "memory": "memory",
     "device": "device",
+    "programs": "programs",
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import compare, figures
+from benchmarks import compare, figures, programs
 from benchmarks import memory as memories
 from benchmarks.loops import STEPWISE
 from benchmarks.peers import JAX, NAMES, OURS
@@ -33,6 +33,8 @@ PACKAGES = (
     "dm-haiku",
     "equinox",
     "keras",
+    "libtpu",
+    "jax-cuda12-plugin",
 )
 
 
@@ -317,6 +319,7 @@ TABLES = {
     "scan-vs-loop": loops,
     "scaling": scaling,
     "memory": memory,
+    "programs": programs.table,
 }
 
 

@@ -75,7 +75,8 @@ def answer(module: Any, peer: Any, request: dict[str, Any]) -> tuple[Any, Any]:
             call = getattr(peer, what)
             return peer, None if call is None else seconds_a_call(call, seconds)
         case {"do": "memory"}:
-            return peer, peer.temporary_bytes and peer.temporary_bytes()
+            train = peer.programs["train"].lower(*peer.args).compile()
+            return peer, train.memory_analysis().temp_size_in_bytes
     raise ValueError(f"worker: no request is like {request!r}.")
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """The benchmarks run, compare like with like, and their tables are not stale."""
 
+import itertools
 import json
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,11 @@ from benchmarks import (
     __main__,
     cases,
     compare,
+    compilers,
     device,
     figures,
+    hlo,
+    llo,
     memory,
     report,
     workers,
@@ -95,6 +99,74 @@ def test_device(tmp_path: Path, capsys: Any) -> None:
     assert "smoke, float32, scan_by_hand" in late["skipped"] and not late["times"]
     with pytest.raises(SystemExit, match="JAX finds cpu alone, and gpu is asked for"):
         run("device", tmp_path, "--platform", "gpu")
+
+
+def test_programs(tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the processor's compiler, which is always there; that of others is named."""
+    more = ("--kinds", "cpu", "v5e")
+    monkeypatch.setattr(compilers, "PACKAGES", {"tpu": "not_there"})
+    results = run("programs", tmp_path, *more)["results"]
+    found = {(p["way"], p["what"]) for p in results["programs"]}
+    assert found == set(itertools.product(("ours", "by hand"), ("forward", "train")))
+    assert all(p["kernels_a_step"] > 1 for p in results["programs"])
+    assert "Left out: v5e: not_there is not installed" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="make accelerators gets it"):
+        run("programs", tmp_path, "--kinds", "v5e")
+
+
+PROGRAM = """
+HloModule jit_f
+%inner (p: s32[]) -> s32[] {
+  %c = s32[] constant(5)
+  ROOT %lt.1 = pred[] compare(%p, %c), direction=LT
+}
+%body.2 (arg: (s32[], f32[3])) -> (s32[], f32[3]) {
+  %arg = (s32[], f32[3]{0:T(128)S(1)}) parameter(0)
+  %x = f32[3]{0} get-tuple-element(%arg), index=1
+  %f = f32[3]{0} fusion(%x), kind=kLoop, calls=%g, cost={"estimated_cycles":"7"}
+  %all-gather.1 = f32[6]{0} all-gather-start(%f), channel_id=1
+  ROOT %t = (s32[], f32[3]{0}) tuple(%x, %f)
+}
+ENTRY %main.3 (x: f32[3]) -> f32[3] {
+  %x.1 = f32[3]{0} parameter(0)
+  %k = (s32[], /*index=1*/f32[3]{0}) custom-call(), custom_call_target="tpu_custom_call"
+  ROOT %w = (s32[], f32[3]{0}) while(%k), condition=%inner, body=%body.2
+}
+"""
+
+
+def test_a_program_is_read() -> None:
+    found = hlo.Program(PROGRAM)
+    assert found.loops == [hlo.Loop("body.2", 5, "main.3")]
+    assert found.kernels("body.2") == {"fusion:kLoop": 1, "all-gather-start": 1}
+    assert found.kernels("main.3") == {"custom-call:tpu_custom_call": 1}
+    assert found.launched_in_loops() == 10 and found.cycles() == 35
+    assert found.custom_calls("tpu_custom_call") == ["k"]
+    assert found.collectives() == {True: ["all-gather"], False: []}
+    unknown = hlo.Program(PROGRAM.replace("direction=LT", "direction=NE"))
+    with pytest.raises(ValueError, match=r"nothing says how often body\.2 runs"):
+        unknown.cycles()
+
+
+LISTED = """
+     0   :  { %s0 = a
+   0x1 LB: > { %s1 = b
+   0x2 LB: >> { %s2 = c
+   0x3   : >> { %s3 = d
+   0x4 PF: > { %s4 = e
+"""
+
+
+def test_a_listing_of_a_kernel_is_read(tmp_path: Path) -> None:
+    (tmp_path / "1-lstm_scan.1-35-critical-path.txt").write_text(
+        "New basic block\n  Length to end: 4, %a\n  Length to end: 9, %b\n"
+    )
+    for name in ("70-schedule-analysis_final_bundles", "71-final_bundles"):
+        (tmp_path / f"1-lstm_scan.1-{name}.txt").write_text(LISTED)
+    (tmp_path / "2-fusion.1-71-final_bundles.txt").write_text("")
+    found = llo.steps(tmp_path, "lstm_scan")
+    assert found == {"lstm_scan.1": llo.Step(bundles=2, path=9)}
+    assert not list(tmp_path.iterdir())
 
 
 def fail(kind: type[Exception]) -> None:

@@ -16,6 +16,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import lstm_jax
+from benchmarks.hlo import Program
 from lstm_jax import Regularizer, Scan
 from lstm_jax.sharding import (
     SplitUnits,
@@ -25,7 +26,7 @@ from lstm_jax.sharding import (
     replicate,
     shard_batch,
 )
-from tests import hlo, two_processes
+from tests import two_processes
 from tests.cases import jitter, weighted
 from tests.compare import FLOAT64, assert_close, assert_same
 
@@ -43,6 +44,11 @@ def mesh_of(**axes: int) -> Any:
         axis_types=(AxisType.Auto,) * len(axes),
         devices=jax.devices()[:number],
     )
+
+
+def collectives(f: Any, *args: Any) -> dict[bool, list[str]]:
+    """The exchanges between devices in a jitted function, by whether in a loop."""
+    return Program(f.lower(*args).compile().as_text()).collectives()
 
 
 def network(**options: Any) -> Any:
@@ -189,7 +195,7 @@ def test_shard_batch_and_a_forward_without_exchange() -> None:
         return lstm_jax.apply(params, x, lengths=lengths, time_major=True)[0]
 
     assert_close(run(whole, *given), run(params, x, lengths), FLOAT64)
-    assert hlo.collectives(run, whole, *given) == {True: [], False: []}
+    assert collectives(run, whole, *given) == {True: [], False: []}
 
 
 def test_one_exchange_a_gradient() -> None:
@@ -198,12 +204,12 @@ def test_one_exchange_a_gradient() -> None:
     params, x = network(), sequence(steps=64).swapaxes(0, 1)
     given = replicate(params, mesh), shard_batch(x, mesh, batch_axis=1)
     gradient = jax.grad(mean_square)
-    alone = hlo.collectives(jax.jit(gradient), *given)
+    alone = collectives(jax.jit(gradient), *given)
     assert "all-reduce" in alone[True]
     inside = data_parallel(gradient, mesh, batch_axis=1)
     outside = jax.jit(jax.grad(data_parallel(mean_square, mesh, batch_axis=1)))
     for step in (inside, outside):
-        found = hlo.collectives(step, *given)
+        found = collectives(step, *given)
         assert not found[True] and set(found[False]) == {"all-reduce"}
 
 
@@ -316,8 +322,8 @@ def test_a_step_exchanges_its_output_alone(name: str) -> None:
         "plain": ("all-gather", "reduce-scatter"),
         "options": ("all-reduce", "all-reduce"),
     }[name]
-    assert hlo.collectives(forward, params, x)[True] == [one]
-    assert hlo.collectives(backward, params, x)[True] == [one, other]
+    assert collectives(forward, params, x)[True] == [one]
+    assert collectives(backward, params, x)[True] == [one, other]
     assert_close(forward(params, x), split_loss(params, x, None), FLOAT64)
 
 

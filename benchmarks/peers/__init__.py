@@ -7,7 +7,8 @@ A peer is a module with
     make      (problem) -> Peer
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -22,15 +23,17 @@ class Peer(NamedTuple):
         gradients: turns what `train` gives into the gradients of `Problem.layers`, as
             nested sequences of the same lengths.
         batch_major: y is (B, T, directions H).
-        temporary_bytes: () -> what the compiled program of `train` needs beside its
-            arguments and results; None where no compiler says so.
+        programs: the jitted functions of `args` that `forward` and `train` call, by
+            these names; none where the library is not one of JAX.
+        args: what they take.
     """
 
     forward: Callable[[], Any]
     train: Callable[[], Any] | None
     gradients: Callable[[Any], Any] | None
     batch_major: bool = False
-    temporary_bytes: Callable[[], int] | None = None
+    programs: Mapping[str, Any] = MappingProxyType({})
+    args: tuple[Any, ...] = ()
 
 
 NAMES = (

@@ -100,16 +100,13 @@ def peer(
     forward = jax.jit(run, compiler_options=compiler_options)
     train = jax.jit(jax.grad(loss), compiler_options=compiler_options)
 
-    def temporary_bytes() -> int:
-        memory: Any = train.lower(params, x).compile().memory_analysis()
-        return memory.temp_size_in_bytes
-
     return Peer(
         lambda: jax.block_until_ready(forward(params, x)),
         lambda: jax.block_until_ready(train(params, x)),
         gradients,
         batch_major,
-        temporary_bytes,
+        {"forward": forward, "train": train},
+        (params, x),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from lstm_jax._chunks import sequence_length
-from lstm_jax._compat import setting
+from lstm_jax._compat import like_varying, setting, varying_axes
 from lstm_jax._forward import StaticArgs
 from lstm_jax._inputs import LayerInputs, Request
 from lstm_jax._masks import Body, StepMasks
@@ -197,15 +197,18 @@ def _merged(inputs: LayerInputs, rows: int) -> LayerInputs:
 def _not_compiled(fused: Fused, request: Request) -> list[str]:
     """Why the kernels of a network and its gradient cannot be made."""
     leaves, tree = jax.tree.flatten((request.params, request.x, request.args))
-    types = tuple(
-        (jnp.shape(a), jax.dtypes.canonicalize_dtype(_dtype(a))) for a in leaves
-    )
+    types = tuple(map(_type, leaves))
     precision = setting("jax_default_matmul_precision")
     return list(_reasons(fused, tree, types, device_kind(), precision))
 
 
-def _dtype(a: Any) -> Any:
-    return a.dtype if hasattr(a, "dtype") else jnp.result_type(a)
+def _type(a: Any) -> jax.ShapeDtypeStruct:
+    """Without a layout on a mesh, but with the axes that it varies over."""
+    known = isinstance(a, jax.ShapeDtypeStruct)
+    dtype = a.dtype if hasattr(a, "dtype") else jnp.result_type(a)
+    dtype = jax.dtypes.canonicalize_dtype(dtype, allow_extended_dtype=True)
+    axes = varying_axes(a if known else jax.typeof(a))
+    return like_varying(jnp.shape(a), dtype, axes)
 
 
 @functools.lru_cache(maxsize=256)
@@ -213,7 +216,6 @@ def _reasons(
     fused: Fused, tree: Any, types: Any, kind: Any, precision: Any
 ) -> tuple[str, ...]:
     """Plans both kernels of every layer, without making them."""
-    leaves = [jax.ShapeDtypeStruct(*a) for a in types]
 
     def total(params: Any, x: Any, args: Any) -> Any:
         y, end = run_sequence(fused.network, params, x, None, args)
@@ -226,7 +228,7 @@ def _reasons(
 
     try:
         gradient = jax.grad(total, allow_int=True)
-        jax.eval_shape(gradient, *jax.tree.unflatten(tree, leaves))
+        jax.eval_shape(gradient, *jax.tree.unflatten(tree, types))
     except NoKernelError as error:
         return tuple(error.reasons)
     return ()

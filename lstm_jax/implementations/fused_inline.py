@@ -8,6 +8,7 @@ again, rules of derivatives, types of a mesh.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from lstm_jax._compat import bind_again
 
@@ -26,6 +27,8 @@ CALLS = {
 }
 # Those that change an array's mesh type and not its value.
 TYPES = ("pvary", "pcast")
+# Those that a TPU's kernel has for numbers and not for booleans.
+SHAPES = ("broadcast_in_dim", "reshape", "squeeze")
 
 
 def inlined(traced: Any, types: list[Any]) -> tuple[Any, list[Any]]:
@@ -55,6 +58,8 @@ def _evaluate(jaxpr: Any, consts: Any, args: Any) -> list[Any]:
         name = eqn.primitive.name
         if name in TYPES:
             out = given
+        elif name in SHAPES and given[0].dtype == bool and jnp.ndim(given[0]):
+            out = [bind_again(eqn, [given[0].astype(jnp.int32)]) != 0]
         elif name in CALLS:
             inner = eqn.params[CALLS[name]]
             own = getattr(inner, "consts", ())
