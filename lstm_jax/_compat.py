@@ -92,6 +92,12 @@ def like_varying(shape: Any, dtype: Any, axes: frozenset[Any]) -> jax.ShapeDtype
     return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding, **given)
 
 
+def is_export(ctx: Any) -> bool:
+    """Whether a lowering rule is called for an export; undocumented."""
+    parameters = getattr(ctx.module_context, "lowering_parameters", None)
+    return getattr(parameters, "for_export", True)
+
+
 def bind_again(equation: Any, arguments: Any) -> Any:
     """What an equation of a traced program gives for other arguments."""
     params = equation.primitive.get_bind_params(equation.params)

@@ -10,13 +10,14 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax._compat import enable_x64, setting
+from lstm_jax._compat import enable_x64, is_export, setting
 from lstm_jax._types import type_of
 
 PLATFORMS = ("cpu", "gpu", "tpu")
@@ -66,6 +67,16 @@ def mapped_axes_first(tree: Any) -> Any:
     JAX takes the axes that a custom_jvp's function gives for those that its rule gives.
     """
     return by_platform(lambda _: lambda given, tree: tree, (), tree)
+
+
+def step_major(sequence: jax.Array) -> jax.Array:
+    """The identity, after which a sequence (T, ...) lies in memory step by step.
+
+    Left to itself, a TPU's compiler may lay the rows of a product out first, and then
+    turns every step of a loop round as it is read. Elsewhere nothing is asked for, nor
+    in an export: JAX does not promise that it can read such a demand later.
+    """
+    return cast("jax.Array", _step_major.bind(sequence))
 
 
 def _settings() -> list[tuple[Callable[[Any], Any], Any]]:
@@ -155,7 +166,8 @@ def _batch(args: Any, dims: Any, forms: _Forms) -> tuple[list[Any], list[int]]:
     return out, [0] * len(out)
 
 
-def _lower(platform: str | None, ctx: Any, *args: Any, forms: _Forms) -> Any:
+def _lower(name: str | None, ctx: Any, *args: Any, forms: _Forms) -> Any:
+    platform = None if name is None else LOWERED[name]
     lower = mlir.lower_fun(forms.of(platform), multiple_results=True)
     return lower(ctx, *args)
 
@@ -164,5 +176,30 @@ ad.primitive_jvps[_by_platform] = _jvp
 ad.primitive_transposes[_by_platform] = _transpose
 batching.primitive_batchers[_by_platform] = _batch
 mlir.register_lowering(_by_platform, partial(_lower, None))
-for _name, _platform in LOWERED.items():
-    mlir.register_lowering(_by_platform, partial(_lower, _platform), platform=_name)
+for _name in LOWERED:
+    mlir.register_lowering(_by_platform, partial(_lower, _name), platform=_name)
+
+_step_major = Primitive("step_major")
+_step_major.def_impl(lambda sequence: sequence)
+_step_major.def_abstract_eval(lambda kind: kind)
+ad.deflinear2(_step_major, lambda cotangent, _: [cotangent])
+
+
+def _batch_behind_time(args: Any, dims: Any) -> tuple[jax.Array, int]:
+    return step_major(jnp.moveaxis(args[0], dims[0], 1)), 1
+
+
+def _lower_for_tpu(ctx: Any, sequence: Any) -> Any:
+    from jax.experimental.layout import Layout, with_layout_constraint
+
+    def lay_out(a: jax.Array) -> jax.Array:
+        return with_layout_constraint(a, Layout(tuple(range(a.ndim))))
+
+    if is_export(ctx):
+        return [sequence]
+    return mlir.lower_fun(lay_out, multiple_results=False)(ctx, sequence)
+
+
+batching.primitive_batchers[_step_major] = _batch_behind_time
+mlir.register_lowering(_step_major, lambda ctx, sequence: [sequence])
+mlir.register_lowering(_step_major, _lower_for_tpu, platform="tpu")

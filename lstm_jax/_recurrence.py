@@ -11,30 +11,24 @@ the elementwise part, so that every cell has the rule; the standard cell brings 
 closed form, which is faster.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
-from lstm_jax._chunks import chunked, divisor, sequence_length
+from lstm_jax._chunks import chunked, divisor
 from lstm_jax._compat import linear, transposes_any_scan
+from lstm_jax._forward import Residuals, StaticArgs
 from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, tree_zeros
 from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
-from lstm_jax._norms import SplitNorm
 from lstm_jax._platforms import by_platform, mapped_axes_first
-from lstm_jax._types import match_type, typed_eval_shape, zeros
+from lstm_jax._types import zeros
 from lstm_jax.cells.lstm import (
-    GatherOutput,
-    cell_step,
     gate_leaves,
-    identity,
     input_leaves,
     is_standard,
     pointwise,
@@ -45,178 +39,6 @@ from lstm_jax.cells.lstm import (
 )
 from lstm_jax.cells.lstm_fast import standard_jvp, standard_partials
 from lstm_jax.cells.lstm_params import LSTMParams, LSTMState
-
-# (static, inputs) -> the last state, and (y, residuals); or only y without residuals
-Primal = Callable[["StaticArgs", LayerInputs], tuple[LSTMState, Any]]
-# (static, step, given, tangents, dstate, xs) -> the last dstate, and dh of all steps,
-# where step(given, tangents) is a body of `lax.scan`, and linear but for `given`
-LinearScan = Callable[..., tuple[LSTMState, jax.Array]]
-
-
-class Residuals(NamedTuple):
-    """What the tangent needs of every step.
-
-    Attributes:
-        pre: the pre-activations, or of the standard cell its `tanh_columns`.
-        h: the output that entered, after resets.
-        c: the cell state that entered, after resets.
-        m: the output before its projection; None without one.
-    """
-
-    pre: tuple[jax.Array, ...]
-    h: jax.Array
-    c: jax.Array
-    m: jax.Array | None
-
-
-def layer_step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
-    """One step from its projected input; emits y, or y and its residuals."""
-    cell: Any = inputs.cell
-
-    def step(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
-        zx, stepped = xs
-        masks = inputs.drop_masks(stepped)
-        h, c, pre, inside = cell_step(cell, zx, *state, masks, static.gather)
-        if not save:
-            return LSTMState(h, c), h
-        m = None if cell.projection is None else inside.m.astype(h.dtype)
-        return LSTMState(h, c), (h, Residuals(pre, *state, m))
-
-    return masked_step(step, inputs.reset_state)
-
-
-def _scan_primal(
-    static: "StaticArgs", inputs: LayerInputs, save: bool, window: int | None = None
-) -> tuple[LSTMState, Any]:
-    """The scan itself, in windows of that or of `static.window` steps."""
-    body = layer_step(static, inputs, save)
-    cell: Any = inputs.cell
-
-    def chunk(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
-        (x, stepped), masks = xs
-        xs = (project(cell, x), stepped), masks
-        return static.scan(body, state, xs)
-
-    xs = (inputs.x, inputs.stepped), inputs.step_masks
-    return chunked(chunk, inputs.state, xs, window or static.window, static.reverse)
-
-
-def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
-    """The last state and y."""
-    if static.cpu_window is None:
-        return _scan_primal(static, inputs, save=False)
-
-    def form(platform: str | None) -> Callable[..., Any]:
-        window = static.cpu_window if platform == "cpu" else None
-        return lambda inputs, _: _scan_primal(static, inputs, False, window)
-
-    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
-
-
-def scan_with_residuals(
-    static: "StaticArgs", inputs: LayerInputs
-) -> tuple[LSTMState, Any]:
-    """The last state, and (y, residuals)."""
-
-    def form(platform: str | None) -> Callable[..., Any]:
-        in_place = platform == "cpu" and _has_one_buffer(inputs)
-        run = _scan_in_place if in_place else partial(_scan_primal, save=True)
-        return lambda inputs, _: run(static, inputs)
-
-    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
-
-
-def _has_one_buffer(inputs: LayerInputs) -> bool:
-    """A norm of both shares needs them apart, and a slice needs a step."""
-    cell: Any = inputs.cell
-    steps = sequence_length(inputs.x)
-    no_steps = isinstance(steps, int) and not steps
-    return not isinstance(cell.norm, SplitNorm) and not no_steps
-
-
-def _scan_in_place(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
-    """The last state, and (y, residuals), in the memory of the projected input.
-
-    Each step's pre-activations take the place of what they were made from: half the
-    memory, and none that is fresh, which a CPU pays for with page faults.
-    """
-    steps = sequence_length(inputs.x)
-    cell: Any = inputs.cell
-    body = layer_step(static, inputs, save=True)
-
-    def step(carry: Any, xs: Any) -> tuple[Any, Any]:
-        state, buffer = carry
-        t, stepped, masks = xs
-        zx = lax.dynamic_index_in_dim(buffer, t, keepdims=False)
-        state, (y, saved) = body(state, ((zx, stepped), masks))
-        buffer = lax.dynamic_update_index_in_dim(buffer, *saved.pre, t, 0)
-        return (state, buffer), (y, saved._replace(pre=()))
-
-    zx = project(cell, inputs.x)
-    # What replaces it has the mesh type of the state too.
-    both = lambda zx, h: zx + matmul(h, cell.w_h)[None]  # noqa: E731
-    zx = match_type(zx, typed_eval_shape(both, zx, inputs.state.h))
-    xs = jnp.arange(steps), inputs.stepped, inputs.step_masks
-    (end, buffer), (y, saved) = static.scan(step, (inputs.state, zx), xs)
-    return end, (y, saved._replace(pre=(buffer,)))
-
-
-def linear_scan(
-    static: "StaticArgs",
-    step: Callable[[Any, Any], Body],
-    given: Any,
-    tangents: Any,
-    dstate: LSTMState,
-    xs: Any,
-) -> tuple[LSTMState, jax.Array]:
-    """The scan of the tangent, which JAX differentiates and transposes.
-
-    Args:
-        static: direction and unrolling.
-        step: (given, tangents) -> a body; it closes over no other array.
-        given: the cell, and its `DropMasks` of all steps.
-        tangents: of the cell's `gate_leaves`, and of the reset state.
-        dstate: the tangent of the state that enters first.
-        xs: ((what is saved of each step, its drop masks), its `StepMasks`), and the
-            tangents (dpre, dp), which are linear too.
-    """
-    return static.scan(step(given, tangents), dstate, xs)
-
-
-@dataclasses.dataclass(frozen=True)
-class StaticArgs:
-    """How the recurrence runs; every field is compared by value, or it is traced anew.
-
-    An implementation with a kernel of its own passes `primal`, `with_residuals` and
-    `linear_scan`, and keeps the derivative rule, so that jvp, hessian and vmap work.
-
-    Attributes:
-        reverse: the last step is processed first.
-        window: steps whose input product is taken together; None for all.
-        cpu_window: likewise, where the program is lowered for a CPU.
-        unroll: steps in one iteration of the compiled loop.
-        gather: makes the output whole where a cell has a part of a layer's units.
-        primal: gives the last state and y.
-        with_residuals: gives the last state, and y with its `Residuals`.
-        linear_scan: runs the tangent; JAX must be able to differentiate and transpose
-            it.
-        whole_steps: the tangent's step computes all that it can by itself: nothing is
-            made for many steps beforehand but products.
-    """
-
-    reverse: bool = False
-    window: int | None = None
-    cpu_window: int | None = None
-    unroll: int = 1
-    gather: GatherOutput = identity
-    primal: Primal = scan_primal
-    with_residuals: Primal = scan_with_residuals
-    linear_scan: LinearScan = linear_scan
-    whole_steps: bool = False
-
-    def scan(self, body: Body, carry: Any, xs: Any) -> Any:
-        """`lax.scan` in this direction."""
-        return lax.scan(body, carry, xs, reverse=self.reverse, unroll=self.unroll)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -315,7 +137,8 @@ def _tangent(
 ) -> Any:
     """The tangents of the last state and of y; linear in `dinputs`.
 
-    Chunks, and products by columns, are for the caches of a CPU.
+    Chunks, and products by columns, are for the caches of a CPU. A GPU recomputes the
+    standard cell's derivatives in each step, which costs no kernel, and saves memory.
     """
     inputs, saved = given
     cell: Any = inputs.cell
@@ -325,6 +148,7 @@ def _tangent(
     inputs_product = partial(project, product=sequence_matmul if cached else matmul)
     weights_product = matmul_by_columns if cached else matmul
     steps = tangent_chunk(inputs) if cached else None
+    hoisted = is_standard(cell) and not static.whole_steps and platform != "gpu"
 
     def chunk(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
         (x, dx, saved, stepped), masks = xs
@@ -338,7 +162,7 @@ def _tangent(
         )
         dpre = preactivation(cell, dzx, dzh)
         local: Any = saved.pre, saved.c
-        if is_standard(cell) and not static.whole_steps:
+        if hoisted:
             g_mask = stepped.g if inputs.fixed.g is None else inputs.fixed.g[None]
             local = standard_partials(saved.pre[0], saved.c, g_mask)
 
@@ -350,10 +174,7 @@ def _tangent(
                 masks = inputs._replace(fixed=fixed).drop_masks(stepped)
                 dzh = preactivation(cell, None, matmul(dstate.h, cell.w_h))
                 dpre = tuple(_plus(a, b) for a, b in zip(dpre, dzh, strict=True))
-                if is_standard(cell):
-                    if static.whole_steps:
-                        (pre,), c = local
-                        local = standard_partials(pre, c, masks.g)
+                if hoisted:
                     dm, dc = standard_jvp(local, dpre[0], dstate.c)
                 else:
                     of = cell, *local, masks.g
@@ -377,6 +198,10 @@ def _tangent(
     # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
     @partial(jax.checkpoint, prevent_cse=False)
     def pointwise_jvp(cell, pre, c, g_mask, dgates, dpre, dc):  # type: ignore[no-untyped-def]
+        if is_standard(cell):
+            (z,), (dz,) = pre, dpre
+            return standard_jvp(standard_partials(z, c, g_mask), dz, dc)
+
         def part(gates: LSTMParams, pre: Any, c: jax.Array) -> Any:
             inside = pointwise(gates, pre, c, g_mask)
             return inside.m, inside.c

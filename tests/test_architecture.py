@@ -19,7 +19,7 @@ from flax import nnx
 import lstm_jax
 import lstm_jax.linen
 import lstm_jax.nnx
-from lstm_jax import Bidirectional, Loop, Residual, Reverse, Scan, Stack, _recurrence
+from lstm_jax import Bidirectional, Loop, Residual, Reverse, Scan, Stack, _forward
 
 ROOT = Path(__file__).parent.parent
 # The cell below is written as users write theirs.
@@ -179,12 +179,12 @@ CALLED: list[str] = []
 
 def own_primal(static: Any, inputs: Any) -> Any:
     CALLED.append("primal")
-    return _recurrence.scan_primal(static, inputs)
+    return _forward.scan_primal(static, inputs)
 
 
 def own_residuals(static: Any, inputs: Any) -> Any:
     CALLED.append("residuals")
-    return _recurrence.scan_with_residuals(static, inputs)
+    return _forward.scan_with_residuals(static, inputs)
 
 
 @jax.tree_util.register_static

@@ -9,9 +9,9 @@ import jax
 
 from lstm_jax._chunks import divisor
 from lstm_jax._dtypes import accum_dtype, result_dtype
+from lstm_jax._forward import StaticArgs
 from lstm_jax._params import Params, layers
 from lstm_jax._platforms import PLATFORMS
-from lstm_jax._recurrence import StaticArgs
 from lstm_jax.cells.lstm import GatherOutput
 from lstm_jax.checks.messages import Layout
 from lstm_jax.implementations.base import Implementation

@@ -13,9 +13,10 @@ from jax import lax
 
 from lstm_jax._chunks import sequence_length
 from lstm_jax._compat import like_varying, setting, varying_axes
+from lstm_jax._forward import StaticArgs
 from lstm_jax._inputs import LayerInputs, Request
 from lstm_jax._masks import Body, StepMasks
-from lstm_jax._recurrence import StaticArgs, recurrence
+from lstm_jax._recurrence import recurrence
 from lstm_jax._sequence import run_sequence
 from lstm_jax.checks.messages import refuse, steps_problem
 from lstm_jax.implementations.base import Implementation

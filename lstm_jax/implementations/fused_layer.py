@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lstm_jax._forward import StaticArgs, layer_step
 from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import StepMasks, masked_step
-from lstm_jax._recurrence import StaticArgs, layer_step
 from lstm_jax.cells.base import DropMasks
 from lstm_jax.cells.lstm import gate_leaves, project
 from lstm_jax.cells.lstm_params import LSTMParams, LSTMState

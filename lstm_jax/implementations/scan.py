@@ -10,9 +10,11 @@ import jax
 from jax import lax
 
 from lstm_jax._chunks import chunked, divisor, sequence_length
+from lstm_jax._forward import StaticArgs
 from lstm_jax._inputs import LayerInputs, Request
 from lstm_jax._masks import Body, masked_step
-from lstm_jax._recurrence import StaticArgs, recurrence
+from lstm_jax._platforms import step_major
+from lstm_jax._recurrence import recurrence
 from lstm_jax.cells.lstm import GatherOutput, identity
 from lstm_jax.checks.messages import steps_problem
 from lstm_jax.implementations.base import Implementation
@@ -133,7 +135,7 @@ def _scan_cell(static: StaticArgs, inputs: LayerInputs) -> tuple[Any, jax.Array]
 
     def window(state: Any, xs: Any) -> tuple[Any, jax.Array]:
         (x, stepped), masks = xs
-        zx = inputs.cell.cast(dtype).project(x)
+        zx = step_major(inputs.cell.cast(dtype).project(x))
         return static.scan(body, state, ((zx, stepped), masks))
 
     xs = (inputs.x, inputs.stepped), inputs.step_masks

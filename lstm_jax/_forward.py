@@ -1,0 +1,271 @@
+# Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
+"""The loop of one layer forward, alone and with what its gradient needs of every step.
+
+Each platform saves in its own way: a CPU in the memory of the projected input, a GPU
+all that leaves a step together.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from lstm_jax._chunks import chunked, sequence_length
+from lstm_jax._inputs import LayerInputs
+from lstm_jax._masks import Body, masked_step, select, tree_zeros
+from lstm_jax._matmul import matmul
+from lstm_jax._norms import SplitNorm
+from lstm_jax._platforms import by_platform, step_major
+from lstm_jax._types import match_type, typed_eval_shape
+from lstm_jax.cells.lstm import GatherOutput, cell_step, identity, project
+from lstm_jax.cells.lstm_params import LSTMState
+
+# (static, inputs) -> the last state, and (y, residuals); or only y without residuals
+Primal = Callable[["StaticArgs", LayerInputs], tuple[LSTMState, Any]]
+# (static, step, given, tangents, dstate, xs) -> the last dstate, and dh of all steps,
+# where step(given, tangents) is a body of `lax.scan`, and linear but for `given`
+LinearScan = Callable[..., tuple[LSTMState, jax.Array]]
+
+
+class Residuals(NamedTuple):
+    """What the tangent needs of every step.
+
+    Attributes:
+        pre: the pre-activations, or of the standard cell its `tanh_columns`.
+        h: the output that entered, after resets.
+        c: the cell state that entered, after resets.
+        m: the output before its projection; None without one.
+    """
+
+    pre: tuple[jax.Array, ...]
+    h: jax.Array
+    c: jax.Array
+    m: jax.Array | None
+
+
+def layer_step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
+    """One step from its projected input; emits y, or y and its residuals."""
+    cell: Any = inputs.cell
+
+    def step(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+        zx, stepped = xs
+        masks = inputs.drop_masks(stepped)
+        h, c, pre, inside = cell_step(cell, zx, *state, masks, static.gather)
+        if not save:
+            return LSTMState(h, c), h
+        m = None if cell.projection is None else inside.m.astype(h.dtype)
+        return LSTMState(h, c), (h, Residuals(pre, *state, m))
+
+    return masked_step(step, inputs.reset_state)
+
+
+def _scan(
+    static: "StaticArgs", inputs: LayerInputs, body: Body, window: int | None
+) -> tuple[LSTMState, Any]:
+    """The scan of a body that is like `layer_step`, in windows of that many steps."""
+    cell: Any = inputs.cell
+
+    def chunk(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+        (x, stepped), masks = xs
+        xs = (step_major(project(cell, x)), stepped), masks
+        return static.scan(body, state, xs)
+
+    xs = (inputs.x, inputs.stepped), inputs.step_masks
+    return chunked(chunk, inputs.state, xs, window, static.reverse)
+
+
+def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
+    """The last state and y."""
+
+    def run(window: int | None, inputs: LayerInputs) -> tuple[LSTMState, Any]:
+        return _scan(static, inputs, layer_step(static, inputs, save=False), window)
+
+    def form(platform: str | None) -> Callable[..., Any]:
+        window = static.cpu_window if platform == "cpu" else static.window
+        return lambda inputs, _: run(window, inputs)
+
+    if static.cpu_window is None:
+        return run(static.window, inputs)
+    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
+
+
+def scan_with_residuals(
+    static: "StaticArgs", inputs: LayerInputs
+) -> tuple[LSTMState, Any]:
+    """The last state, and (y, residuals)."""
+
+    def form(platform: str | None) -> Callable[..., Any]:
+        if platform == "gpu":
+            run = _scan_packed
+        elif platform == "cpu" and _has_one_buffer(inputs):
+            run = _scan_in_place
+        else:
+            run = _scan_plain
+        return lambda inputs, _: run(static, inputs)
+
+    return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
+
+
+def _scan_plain(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
+    """The last state, and (y, residuals), each in an array of its own."""
+    body = layer_step(static, inputs, save=True)
+    return _scan(static, inputs, body, static.window)
+
+
+def _scan_packed(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
+    """The last state, and (y, residuals), in one array a step for each dtype.
+
+    The state that leaves a step is saved, and not the one that enters: a GPU's compiler
+    writes that by the kernel that computes it, where the other takes two copies more.
+    Compiled with its gradient the program never holds what it saved twice; alone, as in
+    `jax.vjp`, it takes the arrays apart at its end.
+    """
+    _, (y, like) = typed_eval_shape(partial(_scan_plain, static), inputs)
+    body = layer_step(static, inputs, save=True)
+
+    def step(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+        new, (_, saved) = body(state, xs)
+        return new, _joined((*new, saved.pre, saved.m))
+
+    end, joined = _scan(static, inputs, step, static.window)
+    h, c, pre, m = _parted(joined, (y, like.c, like.pre, like.m))
+    entered = _entered(static, inputs, LSTMState(h, c))
+    if (valid := inputs.step_masks.valid) is not None:
+        h, *entered = select(valid, (h, *entered), tree_zeros((h, *entered)))
+    return end, (h, Residuals(pre, *entered, m))
+
+
+def _joined(tree: Any) -> dict[str, jax.Array]:
+    """The arrays of a tree side by side, those of each dtype by themselves."""
+    alike: dict[str, list[jax.Array]] = {}
+    for a in jax.tree.leaves(tree):
+        alike.setdefault(a.dtype.name, []).append(a)
+    return {name: jnp.concatenate(parts, -1) for name, parts in alike.items()}
+
+
+def _parted(joined: dict[str, jax.Array], like: Any) -> Any:
+    """The tree that `_joined` was given; `like` has its widths and dtypes."""
+    used = dict.fromkeys(joined, 0)
+
+    def take(leaf: Any) -> jax.Array:
+        name, start = leaf.dtype.name, used[leaf.dtype.name]
+        used[name] = start + leaf.shape[-1]
+        return lax.slice_in_dim(joined[name], start, used[name], axis=-1)
+
+    return jax.tree.map(take, like)
+
+
+def _entered(static: "StaticArgs", inputs: LayerInputs, left: LSTMState) -> LSTMState:
+    """The state that entered each step, after resets, from the one that left each."""
+    steps = sequence_length(left)
+    first, ahead = (steps - 1, (-1, 1, 0)) if static.reverse else (0, (1, -1, 0))
+
+    def later(a: jax.Array) -> jax.Array:
+        return lax.pad(a, jnp.zeros((), a.dtype), [ahead] + [(0, 0, 0)] * (a.ndim - 1))
+
+    def all_steps(state: Any) -> Any:
+        return jax.tree.map(lambda a: a[None], state)
+
+    state = jax.tree.map(later, left)
+    state = select(jnp.arange(steps) == first, all_steps(inputs.state), state)
+    reset = inputs.step_masks.reset
+    if reset is None:
+        return state
+    return select(reset, all_steps(inputs.reset_state), state)
+
+
+def _has_one_buffer(inputs: LayerInputs) -> bool:
+    """A norm of both shares needs them apart, and a slice needs a step."""
+    cell: Any = inputs.cell
+    steps = sequence_length(inputs.x)
+    no_steps = isinstance(steps, int) and not steps
+    return not isinstance(cell.norm, SplitNorm) and not no_steps
+
+
+def _scan_in_place(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
+    """The last state, and (y, residuals), in the memory of the projected input.
+
+    Each step's pre-activations take the place of what they were made from: half the
+    memory, and none that is fresh, which a CPU pays for with page faults.
+    """
+    steps = sequence_length(inputs.x)
+    cell: Any = inputs.cell
+    body = layer_step(static, inputs, save=True)
+
+    def step(carry: Any, xs: Any) -> tuple[Any, Any]:
+        state, buffer = carry
+        t, stepped, masks = xs
+        zx = lax.dynamic_index_in_dim(buffer, t, keepdims=False)
+        state, (y, saved) = body(state, ((zx, stepped), masks))
+        buffer = lax.dynamic_update_index_in_dim(buffer, *saved.pre, t, 0)
+        return (state, buffer), (y, saved._replace(pre=()))
+
+    zx = project(cell, inputs.x)
+    # What replaces it has the mesh type of the state too.
+    both = lambda zx, h: zx + matmul(h, cell.w_h)[None]  # noqa: E731
+    zx = match_type(zx, typed_eval_shape(both, zx, inputs.state.h))
+    xs = jnp.arange(steps), inputs.stepped, inputs.step_masks
+    (end, buffer), (y, saved) = static.scan(step, (inputs.state, zx), xs)
+    return end, (y, saved._replace(pre=(buffer,)))
+
+
+def linear_scan(
+    static: "StaticArgs",
+    step: Callable[[Any, Any], Body],
+    given: Any,
+    tangents: Any,
+    dstate: LSTMState,
+    xs: Any,
+) -> tuple[LSTMState, jax.Array]:
+    """The scan of the tangent, which JAX differentiates and transposes.
+
+    Args:
+        static: direction and unrolling.
+        step: (given, tangents) -> a body; it closes over no other array.
+        given: the cell, and its `DropMasks` of all steps.
+        tangents: of the cell's `gate_leaves`, and of the reset state.
+        dstate: the tangent of the state that enters first.
+        xs: ((what is saved of each step, its drop masks), its `StepMasks`), and the
+            tangents (dpre, dp), which are linear too.
+    """
+    return static.scan(step(given, tangents), dstate, xs)
+
+
+@dataclasses.dataclass(frozen=True)
+class StaticArgs:
+    """How the recurrence runs; every field is compared by value, or it is traced anew.
+
+    An implementation with a kernel of its own passes `primal`, `with_residuals` and
+    `linear_scan`, and keeps the derivative rule, so that jvp, hessian and vmap work.
+
+    Attributes:
+        reverse: the last step is processed first.
+        window: steps whose input product is taken together; None for all.
+        cpu_window: likewise, where the program is lowered for a CPU.
+        unroll: steps in one iteration of the compiled loop.
+        gather: makes the output whole where a cell has a part of a layer's units.
+        primal: gives the last state and y.
+        with_residuals: gives the last state, and y with its `Residuals`.
+        linear_scan: runs the tangent; JAX must be able to differentiate and transpose
+            it.
+        whole_steps: the tangent's step computes all that it can by itself: nothing is
+            made for many steps beforehand but products.
+    """
+
+    reverse: bool = False
+    window: int | None = None
+    cpu_window: int | None = None
+    unroll: int = 1
+    gather: GatherOutput = identity
+    primal: Primal = scan_primal
+    with_residuals: Primal = scan_with_residuals
+    linear_scan: LinearScan = linear_scan
+    whole_steps: bool = False
+
+    def scan(self, body: Body, carry: Any, xs: Any) -> Any:
+        """`lax.scan` in this direction."""
+        return lax.scan(body, carry, xs, reverse=self.reverse, unroll=self.unroll)
