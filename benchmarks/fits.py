@@ -15,7 +15,7 @@ from benchmarks.hlo import Program
 from experiments._results import table as markdown
 
 STEPS = 64
-NEEDS = re.compile(r"needs (\S+) MiB .* it may take ([\d.]+)")
+NEEDS = re.compile(r"needs (\S+) MiB .* it may take (\d+\.\d)")
 
 
 def mean_square(implementation: Any, params: Any, x: Any) -> jax.Array:
@@ -40,7 +40,8 @@ def compiled(kind: str, dtype: str, hidden: int, batch: int) -> dict[str, Any]:
         batch: B.
 
     Returns:
-        The number of kernels and of loops, or why it was refused beforehand.
+        The number of kernels and of loops; or why it was refused beforehand; or how the
+        compiler failed, which `Fused` should have known.
     """
     found = {"kind": kind, "dtype": dtype, "hidden": hidden, "batch": batch}
     args = (
@@ -52,6 +53,8 @@ def compiled(kind: str, dtype: str, hidden: int, batch: int) -> dict[str, Any]:
         program = Program(compilers.compiled(kind, gradient, *args).as_text())
     except NotImplementedError as error:
         return found | {"refused": str(error)}
+    except jax.errors.JaxRuntimeError as error:
+        return found | {"failed": str(error).splitlines()[0]}
     kernels = program.custom_calls("tpu_custom_call")
     return found | {"kernels": len(kernels), "loops": len(program.loops)}
 
@@ -73,6 +76,8 @@ def table(found: list[dict[str, Any]]) -> str:
 
 
 def _cell(one: dict[str, Any]) -> str:
+    if "failed" in one:
+        return "fails"
     if "refused" not in one:
         return f"{one['kernels']} kernels, {one['loops']} loops"
     needs = NEEDS.search(one["refused"])
