@@ -27,6 +27,7 @@ $(NEWEST)/.core: EXTRAS = test
 $(NEWEST)/.installed $(NEWEST)/.core: pyproject.toml .ci/newest_python.py
 	python=$$($(PYTHON) .ci/newest_python.py) && $$python -m venv $(NEWEST)
 	$(NEWEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[$(EXTRAS)]'
+	$(NEWEST)/bin/python -m pip install --quiet --upgrade --no-deps jax jaxlib  # gymnax 1.0.1 asks for an older one, and runs
 	touch $@
 
 $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
