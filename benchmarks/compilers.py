@@ -105,7 +105,12 @@ def mesh(kind: str, axis: str, number: int = 4) -> Mesh:
 
 
 def compiled(
-    kind: str, f: Any, *args: Any, on: Mesh | None = None, specs: Sequence[P] = ()
+    kind: str,
+    f: Any,
+    *args: Any,
+    on: Mesh | None = None,
+    specs: Sequence[P] = (),
+    options: dict[str, Any] | None = None,
 ) -> Any:
     """Compiles a function for a kind of device.
 
@@ -115,6 +120,7 @@ def compiled(
         *args: trees of arrays, or of their types.
         on: a mesh of that kind; None for one device.
         specs: how each argument is laid out on the mesh; whole where none is given.
+        options: of the compiler.
 
     Returns:
         A `jax.stages.Compiled`, which cannot run but for "cpu".
@@ -129,7 +135,8 @@ def compiled(
     # Pallas asks the mesh of the context for the kind that it lowers for.
     with jax.set_mesh(mesh(kind, "one", 1) if on is None else on):
         traced = jitted.trace(*types)
-        return traced.lower(lowering_platforms=(platform(kind),)).compile()
+        lowered = traced.lower(lowering_platforms=(platform(kind),))
+        return lowered.compile(compiler_options=options)
 
 
 def _typed(where: Any, a: Any) -> Any:

@@ -4,7 +4,9 @@
 `make accelerators GPU=1` runs this; it needs CUDA's wheels, several GB.
 """
 
+import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,6 +16,7 @@ import pytest
 import lstm_jax
 from benchmarks.cases import ROWS
 from benchmarks.compilers import compiled
+from benchmarks.device import COMMAND_BUFFERS
 from benchmarks.fits import layer, mean_square
 from benchmarks.hlo import Program
 from benchmarks.test_tpu import FLOAT32, functions
@@ -47,6 +50,23 @@ def test_kernels_a_step_forward(row: str) -> None:
     run = partial(lstm_jax.apply, time_major=True)
     found = Program(compiled("h100", run, layer(inputs, hidden), x).as_text())
     assert found.launched_in_loops() <= 4 * steps
+
+
+@pytest.mark.parametrize("what", ["forward", "gradient"])
+@pytest.mark.parametrize("row", FOUR)
+def test_command_buffers_hold_all(row: str, what: str, tmp_path: Path) -> None:
+    """With the options of the guide the program is one CUDA graph, loops and all."""
+    steps, batch, inputs, hidden, *_ = ROWS[row]
+    x = jax.ShapeDtypeStruct((steps, batch, inputs), FLOAT32)
+    run = partial(lstm_jax.apply, time_major=True)
+    if what == "gradient":
+        run = jax.grad(partial(mean_square, None))
+    dump = {"xla_dump_to": str(tmp_path), "xla_dump_hlo_as_text": True}
+    compiled("h100", run, layer(inputs, hidden), x, options=COMMAND_BUFFERS | dump)
+    (listed,) = tmp_path.glob("*.thunk_sequence_after_thunk_passes.txt")
+    text = listed.read_text()
+    assert re.findall(r"^\d+: (k\w+)", text, re.MULTILINE) == ["kCommandBuffer"]
+    assert len(re.findall("kWhile", text)) == (2 if what == "gradient" else 1)
 
 
 @pytest.mark.parametrize("option", cases.OPTIONS)

@@ -81,15 +81,22 @@ def _scan(
 def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
     """The last state and y."""
 
-    def run(window: int | None, inputs: LayerInputs) -> tuple[LSTMState, Any]:
-        return _scan(static, inputs, layer_step(static, inputs, save=False), window)
-
     def form(platform: str | None) -> Callable[..., Any]:
-        window = static.cpu_window if platform == "cpu" else static.window
-        return lambda inputs, _: run(window, inputs)
+        window = (static.cpu_window if platform == "cpu" else None) or static.window
 
-    if static.cpu_window is None:
-        return run(static.window, inputs)
+        def run(inputs: LayerInputs, _: Any) -> tuple[LSTMState, Any]:
+            step = layer_step(static, inputs, save=False)
+
+            def body(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+                # A mere copy of the state would stand apart in a GPU's loop, and no
+                # CUDA graph could hold that; a NaN for a NaN is part of a kernel.
+                state, y = step(state, xs)
+                return state, jnp.where(jnp.isnan(y), jnp.nan, y).astype(y.dtype)
+
+            return _scan(static, inputs, body if platform == "gpu" else step, window)
+
+        return run
+
     return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
 
 
