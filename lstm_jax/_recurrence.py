@@ -177,7 +177,8 @@ def _tangent(
                 if hoisted:
                     dm, dc = standard_jvp(local, dpre[0], dstate.c)
                 else:
-                    of = cell, *local, masks.g
+                    pre, c = local
+                    of = cell, pre, c, masks.g
                     dm, dc = pointwise_jvp(*of, dgates, dpre, dstate.c)
                 dh = project_output(cell, dm, static.gather, dp)
                 dh = zoneout(masks.h, dstate.h, dh)
@@ -189,15 +190,20 @@ def _tangent(
                 (local, masks), linear = xs
                 return masked(dstate, ((local, linear), masks))
 
-            return body
+            if static.whole_steps:
+                return body
+            # What a step makes of masks and of what is saved is made in the loop that
+            # needs it: JAX would run one more before, and keep all of it.
+            return jax.checkpoint(body, prevent_cse=False)
 
         xs = ((local, stepped), masks), (dpre, dp)
         given, tangents = (cell, inputs.fixed), (dgates, dreset)
         return static.linear_scan(static, step_of, given, tangents, dstate, xs)
 
-    # Recomputing the elementwise part keeps z, h and c alone for the reverse scan.
-    @partial(jax.checkpoint, prevent_cse=False)
-    def pointwise_jvp(cell, pre, c, g_mask, dgates, dpre, dc):  # type: ignore[no-untyped-def]
+    def pointwise_jvp(
+        cell: Any, pre: Any, c: Any, g_mask: Any, dgates: Any, dpre: Any, dc: Any
+    ) -> Any:
+        """The tangents of m and c, from what a step saved."""
         if is_standard(cell):
             (z,), (dz,) = pre, dpre
             return standard_jvp(standard_partials(z, c, g_mask), dz, dc)
