@@ -19,11 +19,13 @@ from benchmarks.compilers import compiled
 from benchmarks.device import COMMAND_BUFFERS
 from benchmarks.fits import layer, mean_square
 from benchmarks.hlo import Program
-from benchmarks.test_tpu import FLOAT32, functions
 from lstm_jax import Scan, serving
 from tests import cases
-from tests.cases import Case
+from tests.cases import weighted
 
+jax.config.update("jax_platforms", "cpu")
+
+FLOAT32 = jnp.float32
 FOUR = ("small", "fastrnns", "stream", "smnist")
 
 
@@ -71,10 +73,21 @@ def test_command_buffers_hold_all(row: str, what: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", cases.OPTIONS)
 def test_scan_has_a_loop_forward_and_one_backward(option: str) -> None:
-    call = cases.draw(Case("cell", option, "all", "", "three", "given"), 7, 0, FLOAT32)
-    forward, gradient, args = functions(call, Scan())
-    for f, number in ((forward, 1), (gradient, 2)):
-        found = Program(compiled("h100", f, *args).as_text())
+    """At sizes that are whole tiles: no others compile without a device to tune on."""
+    options = {**cases.OPTIONS[option], "dtype": FLOAT32}
+    if "projection_size" in options:
+        options["projection_size"] = 16
+    params = lstm_jax.init_cell(jax.random.key(0), 16, 32, **options)
+    x, lengths = jnp.ones((7, 16, 16), FLOAT32), jnp.arange(16) % 8
+
+    def forward(params: Any, x: Any) -> Any:
+        return lstm_jax.apply(params, x, lengths=lengths, time_major=True)
+
+    def loss(params: Any, x: Any) -> jax.Array:
+        return weighted(forward(params, x))
+
+    for f, number in ((forward, 1), (jax.grad(loss, (0, 1)), 2)):
+        found = Program(compiled("h100", f, params, x).as_text())
         assert [loop.trips for loop in found.loops] == [7] * number
 
 

@@ -73,6 +73,31 @@ def sampled(kinds: tuple[str, ...], names: Any, always: Any) -> list[Any]:
     ]
 
 
+def test_a_step_of_a_kernel_is_as_short_as_it_was(tmp_path: Path) -> None:
+    """By libtpu's listing, in cycles: the more of bundles and the longest path."""
+    asked = "--kinds v5e v6e --rows small fastrnns --ways Fused --hidden --out".split()
+    verb = [sys.executable, "-m", "benchmarks", "programs", *asked, str(tmp_path)]
+    subprocess.run(verb, check=True, capture_output=True)
+    results = json.loads((tmp_path / "programs.json").read_text())["results"]
+    found = {
+        (one["kind"], one["row"]): [
+            max(step.values()) for step in one["steps"].values()
+        ]
+        for one in results["programs"]
+        if one["what"] == "train"
+    }
+    known = {
+        ("v5e", "small"): (212, 222),
+        ("v5e", "fastrnns"): (1236, 1348),
+        ("v6e", "small"): (282, 271),
+        ("v6e", "fastrnns"): (859, 1250),
+    }
+    assert found.keys() == known.keys()
+    for key, cycles in known.items():
+        for got, once in zip(found[key], cycles, strict=True):
+            assert got <= 1.05 * once, key
+
+
 OF_OPTIONS = sampled(KINDS, cases.OPTIONS, ("plain", "everything"))
 
 
@@ -169,14 +194,23 @@ def test_what_does_not_fit_is_refused_with_its_bytes(kind: str) -> None:
 
 
 PAIRS = fits.every(KINDS, ("float32", "bfloat16"), (5, 128, 512, 2048), (1, 3, 32, 512))
+# Of narrow layers with many rows on a v6e.
+LIBTPU = pytest.mark.xfail(reason="libtpu 0.0.42.1 fails in its register allocator")
+BROKEN = {("v6e", "float32", 5, 512)}
 IN_CI = {("float32", 5, 1), ("float32", 512, 32), ("bfloat16", 128, 512)}
 
 
 @pytest.mark.parametrize(
     "pair",
     [
-        pytest.param(p, marks=[] if p[1:] in IN_CI else pytest.mark.nightly)
-        for p in PAIRS
+        pytest.param(
+            pair,
+            marks=[
+                *([] if pair[1:] in IN_CI else [pytest.mark.nightly]),
+                *([LIBTPU] if pair in BROKEN else []),
+            ],
+        )
+        for pair in PAIRS
     ],
     ids=str,
 )
@@ -269,28 +303,3 @@ def test_memory_of_a_gradient(implementation: Any, arrays: int) -> None:
     made = compiled("v5p", jax.grad(partial(mean_square, implementation)), *args)
     one = steps * batch * hidden * 4
     assert made.memory_analysis().temp_size_in_bytes <= (arrays + 0.5) * one
-
-
-def test_a_step_of_a_kernel_is_as_short_as_it_was(tmp_path: Path) -> None:
-    """By libtpu's listing, in cycles: the more of bundles and the longest path."""
-    asked = "--kinds v5e v6e --rows small fastrnns --ways Fused --hidden --out".split()
-    verb = [sys.executable, "-m", "benchmarks", "programs", *asked, str(tmp_path)]
-    subprocess.run(verb, check=True, capture_output=True)
-    results = json.loads((tmp_path / "programs.json").read_text())["results"]
-    found = {
-        (one["kind"], one["row"]): [
-            max(step.values()) for step in one["steps"].values()
-        ]
-        for one in results["programs"]
-        if one["what"] == "train"
-    }
-    known = {
-        ("v5e", "small"): (212, 222),
-        ("v5e", "fastrnns"): (1236, 1348),
-        ("v6e", "small"): (282, 271),
-        ("v6e", "fastrnns"): (859, 1250),
-    }
-    assert found.keys() == known.keys()
-    for key, cycles in known.items():
-        for got, once in zip(found[key], cycles, strict=True):
-            assert got <= 1.05 * once, key
