@@ -81,4 +81,4 @@ def _cell(one: dict[str, Any]) -> str:
     if "refused" not in one:
         return f"{one['kernels']} kernels, {one['loops']} loops"
     needs = NEEDS.search(one["refused"])
-    return f"needs {needs[1]} of {needs[2]} MiB" if needs else one["refused"]
+    return f"needs {needs[1]} of {needs[2]} MiB" if needs else "refused: libtpu fails"

@@ -177,7 +177,7 @@ def make_plan(
         plan = _planned(how, body, by_rows, steps, types, rows, tile, usable, limit)
         if plan.bytes <= usable:
             break
-    reasons = [] if how.interpret else problems(plan.jaxpr)
+    reasons = [] if how.interpret else problems(plan.jaxpr, device_kind() or "")
     if plan.bytes > usable:
         reasons.append(
             f"it needs {plan.bytes / MIB:.1f} MiB of VMEM by an estimate, with "
@@ -291,10 +291,15 @@ def live_bytes(jaxpr: Any) -> int:
     return most
 
 
-def problems(jaxpr: Any) -> list[str]:
-    """What of a step the TPU has not, or Pallas does not compile for it."""
+def problems(jaxpr: Any, kind: str) -> list[str]:
+    """What of a step a kind of TPU has not, or is not compiled for it."""
     found = set()
     for eqn in jaxpr.eqns:
+        if kind.startswith("TPU v6") and _is_narrow(eqn):
+            found.add(
+                "libtpu 0.0.42 fails on a TPU v6 where more than 24 rows of float32 "
+                "gates take 128 columns or fewer together"
+            )
         if eqn.primitive.name == "expm1":
             found.add("it has no expm1, which elu and its like need")
         if eqn.primitive.name == "dot_general" and not _precision_fits(
@@ -309,6 +314,15 @@ def problems(jaxpr: Any) -> list[str]:
             if dtype is not None and dtype in (jnp.float64, jnp.complex128):
                 found.add(f"a TPU's kernel has no {dtype}")
     return sorted(found)
+
+
+def _is_narrow(eqn: Any) -> bool:
+    """Whether many rows of columns are joined within one tile of VMEM."""
+    if eqn.primitive.name != "concatenate":
+        return False
+    aval = eqn.outvars[0].aval
+    rows, columns = (*aval.shape, 1)[:2]
+    return bool(rows > 24 and columns <= 128 and aval.dtype == jnp.float32)
 
 
 def _precision_fits(precision: Any) -> bool:
