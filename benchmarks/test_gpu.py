@@ -60,9 +60,8 @@ def test_command_buffers_hold_all(row: str, what: str, tmp_path: Path) -> None:
     """With the options of the guide the program is one CUDA graph, loops and all."""
     steps, batch, inputs, hidden, *_ = ROWS[row]
     x = jax.ShapeDtypeStruct((steps, batch, inputs), FLOAT32)
-    run = partial(lstm_jax.apply, time_major=True)
-    if what == "gradient":
-        run = jax.grad(partial(mean_square, None))
+    forward = partial(lstm_jax.apply, time_major=True)
+    run = forward if what == "forward" else jax.grad(partial(mean_square, None))
     dump = {"xla_dump_to": str(tmp_path), "xla_dump_hlo_as_text": True}
     compiled("h100", run, layer(inputs, hidden), x, options=COMMAND_BUFFERS | dump)
     (listed,) = tmp_path.glob("*.thunk_sequence_after_thunk_passes.txt")
@@ -94,7 +93,7 @@ def test_scan_has_a_loop_forward_and_one_backward(option: str) -> None:
 @pytest.mark.parametrize("way", ["step", "sequence"])
 def test_exports_compile(way: str) -> None:
     params = cases.STRUCTURES["concat" if way == "sequence" else "stack"](
-        jax.random.key(0), cases.INPUTS, {"dtype": FLOAT32}
+        0, cases.INPUTS, {"dtype": FLOAT32}
     )
     state = serving.plain(lstm_jax.zero_state(params, (4,)))
     x, lengths = jnp.ones((4, 7, cases.INPUTS), FLOAT32), jnp.ones(4, "int32")

@@ -266,7 +266,7 @@ def test_split_units_exchange_once_a_step(option: str, exchanges: list[str]) -> 
 @pytest.mark.parametrize("way", ["step", "sequence", "mask", "fused"])
 def test_exports_compile(kind: str, way: str) -> None:
     params = cases.STRUCTURES["stack"](
-        jax.random.key(0), cases.INPUTS, {**cases.OPTIONS["peephole"], "dtype": FLOAT32}
+        0, cases.INPUTS, {**cases.OPTIONS["peephole"], "dtype": FLOAT32}
     )
     state = serving.plain(lstm_jax.zero_state(params, (4,)))
     x, lengths = jnp.ones((4, 7, cases.INPUTS), FLOAT32), jnp.array([7, 0, 4, 2])

@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Strict numerics for all tests, several CPU devices for those of meshes."""
 
+import ctypes
 import gc
 import os
 from collections.abc import Iterator
@@ -73,6 +74,8 @@ def without_old_programs() -> Iterator[None]:
     """A process would keep every program that it has compiled: gigabytes of them."""
     yield
     jax.clear_caches()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)  # glibc would keep the pieces
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,7 +18,7 @@ from lstm_jax import (
     SplitNorm,
     Stack,
 )
-from tests.cases import jitter
+from tests.cases import initial, jitter
 
 INPUTS, HIDDEN = 3, 5
 LENGTHS = np.array([7, 1, 4])  # of the rows of `sequence`
@@ -31,21 +30,16 @@ def cell(
 ) -> Any:
     """A layer off its symmetric start; float32 unless told otherwise."""
     options = {"dtype": jnp.float32, **options}
-    params = lstm_jax.init_cell(jax.random.key(seed), inputs, hidden, **options)
-    return jitter(seed, params)
+    return jitter(seed, initial(lstm_jax.init_cell, seed, inputs, hidden, **options))
 
 
 def stack(
     *hidden: int, directions: int = 1, dtype: Any = jnp.float32, **options: Any
 ) -> Any:
     """A network off its symmetric start."""
-    params = lstm_jax.init(
-        jax.random.key(1),
-        INPUTS,
-        list(hidden),
-        bidirectional=directions == 2,
-        dtype=dtype,
-        **options,
+    both = directions == 2
+    params = initial(
+        lstm_jax.init, 1, INPUTS, hidden, bidirectional=both, dtype=dtype, **options
     )
     return jitter(1, params)
 

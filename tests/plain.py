@@ -3,41 +3,45 @@
 
 It runs one row at a time under `jax.vmap`, turns sequences round by gathering and knows
 nothing of the library's scan, masks or rule. Its step is the reference's.
+
+A layer is compiled by itself, with direction and truncation as arguments and rows in
+fours: outside `jax.jit`, networks of all structures share the programs of their layers.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lstm_jax import Bidirectional, LSTMParams, LSTMState, Residual, Reverse, Stack
 from lstm_jax.testing import reference_step
 
 
+@jax.jit
 def _layer(
     cell: LSTMParams,
     x: Any,
     state: Any,
     reset_state: Any,
-    reverse: bool,
+    reverse: Any,
     length: Any,
     resets: Any,
-    truncate: int | None,
+    truncate: Any,
 ) -> Any:
     steps = x.shape[0]
     s = jnp.arange(steps)
-    where = jnp.clip(length - 1 - s, 0, steps) if reverse else s  # time of each place
+    # The time of each place.
+    where = jnp.where(reverse, jnp.clip(length - 1 - s, 0, steps), s)
     # The boundary that is crossed on the way to each place, numbered by its later step.
-    later = where + 1 if reverse else where
+    later = jnp.where(reverse, where + 1, where)
     inside = (later < length) & (later > 0)
     pad = jnp.zeros(1, bool)
-    at_reset = jnp.concatenate([resets, pad])[later] & (inside | (later == 0))
-    if reverse:
-        at_reset &= inside
-    at_cut = (
-        jnp.zeros(steps, bool) if truncate is None else inside & (later % truncate == 0)
-    )
+    start = ~reverse & (later == 0)
+    at_reset = jnp.concatenate([resets, pad])[later] & (inside | start)
+    at_cut = inside & (later % truncate == 0)
 
     def body(carry: Any, inputs: Any) -> Any:
         x, live, reset, cut = inputs
@@ -54,9 +58,7 @@ def _layer(
 
     inputs = x[where], s < length, at_reset, at_cut
     state, y = jax.lax.scan(body, LSTMState(*state), inputs)
-    if reverse:
-        y = jnp.where((s < length)[:, None], y[where], 0.0)
-    return y, state
+    return jnp.where((s < length)[:, None], y[where], 0.0), state
 
 
 def _row(
@@ -64,7 +66,7 @@ def _row(
 ) -> Any:
     match params:
         case LSTMParams():
-            return _layer(params, x, state, reset_state, reverse, *a)
+            return _layer(params, x, state, reset_state, jnp.asarray(reverse), *a)
         case Reverse(inner):
             return _row(inner, x, state, reset_state, not reverse, *a)
         case Residual(inner):
@@ -100,32 +102,42 @@ def plain(
     truncate: int | None = None,
 ) -> Any:
     """`apply` by other means: x (*B, T, I), a state for params, maybe to broadcast."""
-    *batch, steps, _ = x.shape
-    rows = math.prod(batch)
+    batch, steps = x.shape[:-2], x.shape[-2]
+    lengths = np.full(batch, steps) if lengths is None else lengths
+    resets = np.zeros((*batch, steps), bool) if resets is None else resets
+    if reset_state is None:
+        reset_state = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), state)
+    # A stretch longer than any sequence is never cut.
+    cut = jnp.asarray(steps + 1 if truncate is None else truncate)
+    lengths = _rows(lengths, batch, ())
 
-    def spread(tree: Any) -> Any:
-        return jax.tree.map(
-            lambda a: jnp.broadcast_to(a, (*batch, a.shape[-1])).reshape(
-                rows, a.shape[-1]
-            ),
-            tree,
-        )
+    def spread(state: Any) -> Any:
+        return jax.tree.map(lambda a: _rows(a, batch, a.shape[-1:]), state)
 
-    lengths = jnp.full(batch, steps) if lengths is None else lengths
-    resets = jnp.zeros((*batch, steps), bool) if resets is None else resets
-    reset_state = (
-        jax.tree.map(jnp.zeros_like, state) if reset_state is None else reset_state
-    )
-    flat = x.reshape(rows, *x.shape[-2:])
-    valid = jnp.arange(steps)[None] < lengths.reshape(rows, 1)
-    flat = jnp.where(valid[:, :, None], flat, 0.0)
-    y, state = jax.vmap(
-        lambda x, s, r, n, k: _row(params, x, s, r, False, n, k, truncate)
-    )(
-        flat,
+    out = jax.vmap(lambda *a: _row(params, *a[:3], False, *a[3:], cut))(
+        _without_padding(_rows(x, batch, x.shape[-2:]), lengths),
         spread(state),
         spread(reset_state),
-        lengths.reshape(rows),
-        resets.reshape(rows, steps),
+        lengths,
+        _rows(resets, batch, (steps,)),
     )
-    return jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), (y, state))
+    return jax.tree.map(lambda a: _apart(a, batch), out)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _rows(a: Any, batch: tuple[int, ...], shape: tuple[int, ...]) -> Any:
+    """Rows in front, and then some that are thrown away."""
+    rows = math.prod(batch)
+    a = jnp.broadcast_to(a, (*batch, *shape)).reshape(rows, *shape)
+    return jnp.pad(a, [(0, -rows % 4), *[(0, 0)] * len(shape)])
+
+
+@partial(jax.jit, static_argnums=1)
+def _apart(a: Any, batch: tuple[int, ...]) -> Any:
+    return a[: math.prod(batch)].reshape(*batch, *a.shape[1:])
+
+
+@jax.jit
+def _without_padding(x: Any, lengths: Any) -> Any:
+    valid = jnp.arange(x.shape[1])[None] < lengths[:, None]
+    return jnp.where(valid[:, :, None], x, 0.0)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import lstm_jax
@@ -19,15 +20,6 @@ from tests.jaxprs import equations, products
 from tests.plain import plain
 
 BOUND = 1e-9
-SECOND_ORDER = [
-    Case("cell", "plain", "all", "default", "three", "given"),
-    Case("stack", "everything", "all", "default", "three", "learned"),
-    Case("cell", "gate_norm", "all", "window", "three", "given"),
-    Case("concat", "projection", "all", "checkpoint", "none", "given"),
-    Case("reverse", "coupled_activations_b", "truncate", "sqrt", "three", "given"),
-    Case("residual", "peephole", "all", "window_in_checkpoint", "three", "given"),
-    Case("cell", "split_norm", "lengths_resets", "unroll", "two_axes", "given"),
-]
 
 
 def losses(case: Case, steps: int = 8) -> tuple[Any, Any, Any]:
@@ -50,7 +42,7 @@ def losses(case: Case, steps: int = 8) -> tuple[Any, Any, Any]:
 
 
 def direction(seed: int, point: Any) -> Any:
-    zero = jax.tree.map(jnp.zeros_like, point)
+    zero = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), point)
     return cases.jitter(seed, zero, 1.0)
 
 
@@ -99,19 +91,49 @@ MODES = [
 ]
 
 
+PLAIN = Case("cell", "plain", "all", "default", "three", "given")
+# Each with its mode by day.
+OTHERS = {
+    PLAIN._replace(option="everything", state="learned"): reverse_over_reverse,
+    PLAIN._replace(option="gate_norm", implementation="window"): forward_over_reverse,
+    PLAIN._replace(
+        option="projection", implementation="checkpoint", batch="none"
+    ): reverse_over_reverse,
+    Case(
+        "concat", "coupled_activations_b", "truncate", "unroll", "three", "given"
+    ): reverse_over_forward,
+    Case(
+        "reverse", "peephole", "all", "window_in_checkpoint", "three", "given"
+    ): forward_over_reverse,
+    Case(
+        "cell", "split_norm", "lengths_resets", "sqrt", "two_axes", "given"
+    ): reverse_over_forward,
+    Case(
+        "residual", "no_input_no_output_gate", "all", "default", "three", "given"
+    ): forward_over_reverse,
+    PLAIN._replace(option="activations_a"): forward_over_reverse,
+    PLAIN._replace(option="activations_c"): reverse_over_reverse,
+    PLAIN._replace(option="clips_activations_d"): forward_over_forward,
+    PLAIN._replace(option="no_forget_gate"): reverse_over_forward,
+    PLAIN._replace(option="gate_norm_everything"): forward_over_forward,
+}
+STACKED = Case("stack", "everything", "all", "default", "three", "learned")
+
+
 def rows() -> list[Any]:
-    """Every mode with the first cases; every option with two modes of second order."""
-    every = [(case, mode) for case in SECOND_ORDER[:2] for mode in MODES]
-    turns = itertools.cycle(MODES[2:])
-    for case in SECOND_ORDER[2:]:
-        every += [(case, next(turns)), (case, next(turns))]
-    missing = set(cases.OPTIONS) - {case.option for case in SECOND_ORDER}
-    for option in sorted(missing):
-        case = Case("cell", option, "all", "default", "three", "given")
-        every += [(case, next(turns))]
-        next(turns)
-    assert {case.option for case, _ in every} == set(cases.OPTIONS)
-    return [pytest.param(c, m, id=f"{m.__name__}-{c.id}") for c, m in every]
+    """The plain cell in every mode and others in one; at night all in every mode."""
+    by_day = [(PLAIN, mode) for mode in MODES] + list(OTHERS.items())
+    assert {case.option for case, _ in by_day} == set(cases.OPTIONS)
+    assert {case.implementation for case, _ in by_day} | {"loop"} == set(
+        cases.IMPLEMENTATIONS
+    )
+    every = itertools.product([*OTHERS, STACKED], MODES)
+    at_night = [pair for pair in every if pair not in by_day]
+    return [
+        pytest.param(case, mode, id=f"{mode.__name__}-{case.id}", marks=marks)
+        for pairs, marks in ((by_day, ()), (at_night, pytest.mark.nightly))
+        for case, mode in pairs
+    ]
 
 
 @pytest.mark.parametrize("case, mode", rows())
@@ -134,7 +156,11 @@ def test_hessian(extra: str) -> None:
     assert_close(got, expected, BOUND, "hessian ")
 
 
-@pytest.mark.parametrize("option", cases.SHAPES)
+# All kinds of parameters; "everything" has what there is beside a norm.
+@pytest.mark.parametrize(
+    "option",
+    [option.replace("gate_norm_everything", "gate_norm") for option in cases.SHAPES],
+)
 def test_each_argument_alone(option: str) -> None:
     """What is not differentiated has no tangent; none is mistaken for another's."""
     case = Case("cell", option, "all", "default", "three", "given")

@@ -17,6 +17,7 @@ from gymnax.environments import environment
 
 import lstm_jax
 from experiments.memory_rl import agents, environments, mistakes, ppo, throughput
+from tests import cases
 
 pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
@@ -24,11 +25,8 @@ pytestmark = pytest.mark.usefixtures("as_users_have_it")
 def agent_of(name: str, **sizes: Any) -> agents.Agent:
     """With other biases than zeros."""
     known = {"observations": 3, "actions": 2, "units": 4, "frames": 3, "horizon": 9}
-    found = agents.init(name, jax.random.key(3), **(known | sizes))
-    keys = iter(jax.random.split(jax.random.key(4), 99))
-    return jax.tree.map(
-        lambda a: a + 0.1 * jax.random.normal(next(keys), a.shape), found
-    )
+    init = partial(agents.init, name, **(known | sizes))
+    return cases.jitter(4, jax.jit(init)(jax.random.key(3)), 0.1)
 
 
 def rollout_of(steps: int, resets: Any, key: jax.Array) -> ppo.Rollout:
@@ -59,11 +57,11 @@ def test_a_minibatch_is_its_episodes_run_one_by_one(name: str) -> None:
     agent = agent_of(name)
     assert all(a.dtype == jnp.float64 for a in jax.tree.leaves(agent))
     rollout = rollout_of(steps, resets, jax.random.key(0))
-    zeros = agents.zero_state(agent.memory, steps + 2)
-    state = jax.tree.map(
-        lambda a: jax.random.normal(jax.random.key(1), a.shape, jnp.float64), zeros
-    )
-    together = jax.grad(partial(ppo.loss, recipe))(agent, rollout, state)
+    state = cases.jitter(1, agents.zero_state(agent.memory, steps + 2), 1.0)
+    assert all(a.dtype == jnp.float64 for a in jax.tree.leaves(state))
+    together = jax.jit(jax.grad(partial(ppo.loss, recipe)))(agent, rollout, state)
+    # NumPy's slices and sums are not compiled, each shape by itself.
+    rollout, state = jax.tree.map(np.asarray, (rollout, state))
 
     @jax.jit
     def one(agent: agents.Agent, episode: ppo.Rollout, state: Any) -> Any:
@@ -77,12 +75,12 @@ def test_a_minibatch_is_its_episodes_run_one_by_one(name: str) -> None:
             episode = jax.tree.map(
                 lambda a, b=begin, e=end, r=row: a[b:e, r : r + 1], rollout
             )
-            episode = episode._replace(resets=jnp.zeros_like(episode.resets))
+            episode = episode._replace(resets=np.zeros_like(episode.resets))
             whole = resets[begin, row]  # else it goes on from the rollout before
             entering = jax.tree.map(
                 lambda a, r=row, w=whole: a[r : r + 1] * (not w), state
             )
-            parts.append(one(agent, episode, entering))
+            parts.append(jax.tree.map(np.asarray, one(agent, episode, entering)))
             count += 1
     assert count == 1 + 2 * (steps - 1) + steps + 1
     alone = jax.tree.map(lambda *g: sum(g) / resets.size, *parts)

@@ -15,6 +15,7 @@ from lstm_jax.testing import reference
 from tests import cases
 from tests.cases import weighted
 from tests.compare import FLOAT64, assert_close, assert_same
+from tests.plain import plain
 
 STEPS = 8
 # Gaps, left padding, right padding, all, none.
@@ -34,7 +35,7 @@ def call(structure: str, option: str = "peephole") -> tuple[Any, Any, Any, Any]:
     """Parameters, x, a state and a reset state; nothing constant, no zero bias."""
     options = {**cases.OPTIONS[option], "dtype": jnp.float64}
     make = cases.STRUCTURES[structure]
-    params = cases.jitter(1, make(jax.random.key(0), cases.INPUTS, options))
+    params = cases.jitter(1, make(0, cases.INPUTS, options))
     x = jax.random.normal(jax.random.key(2), (len(MASK), STEPS, cases.INPUTS))
     state = cases.jitter(3, lstm_jax.zero_state(params, (len(MASK),)))
     return params, x, state, cases.jitter(4, lstm_jax.zero_state(params))
@@ -60,26 +61,47 @@ def test_against_the_reference(structure: str, with_resets: bool) -> None:
     assert_close(got, reference(params, poisoned, state, **given), FLOAT64)
 
 
-def compressed(run: Any, x: Any, state: Any, row: int) -> Any:
-    """The row's unmasked steps alone, its outputs put back where they were."""
-    kept = np.flatnonzero(MASK[row])
-    y, end = run(x[row, kept], jax.tree.map(lambda a: a[row], state))
-    return jnp.zeros((STEPS, y.shape[-1])).at[kept].set(y), end
+KEPT = MASK.sum(1)
+# The unmasked steps of each row in front, in their order, and where each went.
+ORDER = np.argsort(~MASK, axis=1, kind="stable")
+PLACE = np.argsort(ORDER, axis=1)
 
 
-def with_resets(run: Any, x: Any, state: Any, fresh: Any, row: int, back: bool) -> Any:
+def alone(params: Any, x: Any, state: Any, **given: Any) -> Any:
+    """By the plain scan each row's unmasked steps alone, outputs where they were."""
+    x = jnp.take_along_axis(x, ORDER[..., None], 1)
+    y, end = plain(params, x, state, lengths=jnp.asarray(KEPT), **given)
+    return jnp.take_along_axis(y, PLACE[..., None], 1), end
+
+
+def alone_with_resets(params: Any, x: Any, state: Any, fresh: Any, back: bool) -> Any:
     """Likewise: a reset in a gap comes before the next step of those that are left."""
-    kept, resets = np.flatnonzero(MASK[row]), some_resets()[row]
-    start = jax.tree.map(lambda a: a[row], state)
-    bounds = [0, *(kept + 1)]
-    moved = [resets[a : b + 1].any() for a, b in zip(bounds, kept, strict=False)]
-    before, after = resets[1 : kept[0] + 1], resets[kept[-1] + 1 :]
-    if back and after.any():
-        start = fresh
-    y, end = run(x[row, kept], start, resets=np.array(moved), reset_state=fresh)
-    if (before if back else after).any():
-        end = fresh
-    return jnp.zeros((STEPS, y.shape[-1])).at[kept].set(y), end
+    resets, moved = some_resets(), np.zeros(MASK.shape, bool)
+    first, last = np.zeros(len(MASK), bool), np.zeros(len(MASK), bool)
+    for row, count in enumerate(KEPT):
+        kept = ORDER[row, :count]
+        bounds = [0, *(kept + 1)]
+        for n, (a, b) in enumerate(zip(bounds, kept, strict=False)):
+            moved[row, n] = resets[row, a : b + 1].any()
+        first[row] = resets[row, 1 : kept[0] + 1].any() if count else False
+        last[row] = resets[row, bounds[-1] :].any()
+
+    def where(rows: Any, state: Any) -> Any:
+        return jax.tree.map(lambda a, r: jnp.where(rows[:, None], r, a), state, fresh)
+
+    start = where(last, state) if back else state
+    y, end = alone(params, x, start, resets=jnp.asarray(moved), reset_state=fresh)
+    return y, where(first if back else last, end)
+
+
+def with_gradients(run: Any, *args: Any) -> Any:
+    """Gradients of all arguments, and what run gives, by one program."""
+
+    def loss(*args: Any) -> Any:
+        out = run(*args)
+        return weighted(out), out
+
+    return jax.jit(jax.grad(loss, range(len(args)), has_aux=True))(*args)
 
 
 @pytest.mark.parametrize("structure", ["cell", "reverse"])
@@ -87,35 +109,23 @@ def with_resets(run: Any, x: Any, state: Any, fresh: Any, row: int, back: bool) 
 def test_resets_in_gaps_have_their_gradients(structure: str, option: str) -> None:
     """Of parameters, x, the state and the reset state, against the rows alone."""
     params, x, state, fresh = call(structure, option)
-    rows = [row for row in range(len(MASK)) if MASK[row].any()]
+    given = {"mask": MASK, "resets": some_resets()}
 
-    @partial(jax.grad, argnums=(0, 1, 2, 3), has_aux=True)
     def masked(params: Any, x: Any, state: Any, fresh: Any) -> Any:
-        out = lstm_jax.apply(
-            params, x, state, mask=MASK, resets=some_resets(), reset_state=fresh
-        )
-        out = jax.tree.map(lambda a: a[: len(rows)], out)
-        return weighted(out), out
+        return lstm_jax.apply(params, x, state, reset_state=fresh, **given)
 
-    @partial(jax.grad, argnums=(0, 1, 2, 3), has_aux=True)
-    def alone(params: Any, x: Any, state: Any, fresh: Any) -> Any:
-        run, back = partial(lstm_jax.apply, params), structure == "reverse"
-        each = [with_resets(run, x, state, fresh, row, back) for row in rows]
-        out = jax.tree.map(lambda *a: jnp.stack(a), *each)
-        return weighted(out), out
-
-    assert rows == list(range(4))
-    poisoned = jnp.where(MASK[..., None], x, jnp.nan)
-    got = masked(params, poisoned, state, fresh)
-    assert_close(got, alone(params, x, state, fresh), FLOAT64)
+    poisoned = np.where(MASK[..., None], x, np.nan)
+    got = with_gradients(masked, params, poisoned, state, fresh)
+    expected = partial(alone_with_resets, back=structure == "reverse")
+    assert_close(got, with_gradients(expected, params, x, state, fresh), FLOAT64)
 
 
 @pytest.mark.parametrize(
     "structure, option, way",
     [
-        ("cell", "plain", Scan()),
+        ("concat", "plain", Scan()),
         ("nested", "split_norm", Scan(checkpoint=3, window=2)),
-        ("concat", "everything", Loop()),
+        ("cell", "everything", Loop()),
         ("residual", "gate_norm", Scan(unroll=3)),
     ],
 )
@@ -124,21 +134,10 @@ def test_each_row_is_its_unmasked_steps_alone(
 ) -> None:
     """Values, and the gradients of parameters, x and state, with NaN in the gaps."""
     params, x, state, _ = call(structure, option)
-
-    @partial(jax.grad, argnums=(0, 1, 2), has_aux=True)
-    def masked(params: Any, x: Any, state: Any) -> Any:
-        out = lstm_jax.apply(params, x, state, mask=MASK, implementation=way)
-        return weighted(out), out
-
-    @partial(jax.grad, argnums=(0, 1, 2), has_aux=True)
-    def alone(params: Any, x: Any, state: Any) -> Any:
-        run = partial(lstm_jax.apply, params)
-        rows = [compressed(run, x, state, row) for row in range(len(MASK))]
-        out = jax.tree.map(lambda *a: jnp.stack(a), *rows)
-        return weighted(out), out
-
-    poisoned = jnp.where(MASK[..., None], x, jnp.nan)
-    assert_close(masked(params, poisoned, state), alone(params, x, state), FLOAT64)
+    masked = partial(lstm_jax.apply, mask=MASK, implementation=way)
+    poisoned = np.where(MASK[..., None], x, np.nan)
+    got = with_gradients(masked, params, poisoned, state)
+    assert_close(got, with_gradients(alone, params, x, state), FLOAT64)
 
 
 @pytest.mark.parametrize("structure", ["stack", "nested"])

@@ -39,7 +39,7 @@ LOCATIONS = "jax_traceback_in_locations_limit"
 
 def network(structure: str, option: str, dtype: Any) -> Any:
     options = {**cases.OPTIONS[option], "dtype": dtype}
-    params = cases.STRUCTURES[structure](jax.random.key(0), cases.INPUTS, options)
+    params = cases.STRUCTURES[structure](0, cases.INPUTS, options)
     return cases.jitter(1, params)
 
 
