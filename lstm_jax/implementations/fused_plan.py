@@ -294,12 +294,12 @@ def live_bytes(jaxpr: Any) -> int:
 def problems(jaxpr: Any, kind: str) -> list[str]:
     """What of a step a kind of TPU has not, or is not compiled for it."""
     found = set()
+    if kind.startswith("TPU v6") and _is_narrow(jaxpr):
+        found.add(
+            "libtpu 0.0.42 fails on a TPU v6 where more than 24 rows of float32 gates "
+            "take 128 columns or fewer together"
+        )
     for eqn in jaxpr.eqns:
-        if kind.startswith("TPU v6") and _is_narrow(eqn):
-            found.add(
-                "libtpu 0.0.42 fails on a TPU v6 where more than 24 rows of float32 "
-                "gates take 128 columns or fewer together"
-            )
         if eqn.primitive.name == "expm1":
             found.add("it has no expm1, which elu and its like need")
         if eqn.primitive.name == "dot_general" and not _precision_fits(
@@ -316,13 +316,13 @@ def problems(jaxpr: Any, kind: str) -> list[str]:
     return sorted(found)
 
 
-def _is_narrow(eqn: Any) -> bool:
-    """Whether many rows of columns are joined within one tile of VMEM."""
-    if eqn.primitive.name != "concatenate":
-        return False
-    aval = eqn.outvars[0].aval
-    rows, columns = (*aval.shape, 1)[:2]
-    return bool(rows > 24 and columns <= 128 and aval.dtype == jnp.float32)
+def _is_narrow(jaxpr: Any) -> bool:
+    """Whether many rows of gates are joined in one tile of VMEM, all in float32."""
+    joined = [
+        e.outvars[0].aval for e in jaxpr.eqns if e.primitive.name == "concatenate"
+    ]
+    narrow = any(a.ndim == 2 and a.shape[0] > 24 and a.shape[1] <= 128 for a in joined)
+    return narrow and all(var.aval.dtype.itemsize != 2 for var in jaxpr.invars)
 
 
 def _precision_fits(precision: Any) -> bool:
