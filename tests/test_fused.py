@@ -8,6 +8,7 @@ import hypothesis
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import lstm_jax
@@ -105,6 +106,51 @@ def test_a_gradient_has_two_kernels() -> None:
     traced = jax.make_jaxpr(jax.grad(loss))(call.params)
     names = [e.primitive.name for e, _ in equations(traced)]
     assert names.count("pallas_call") == 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fresh_memory_and_the_order_of_tiles_change_nothing(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a simulation of a TPU, whose memory is NaN and whose tiles come in any order.
+
+    It needs effects, which no derivative rule may have: a callback hides them.
+    """
+    from jax.experimental import pallas
+    from jax.experimental.pallas import tpu
+
+    real, called = pallas.pallas_call, set()
+
+    def simulated(kernel: Any, *, interpret: bool, **more: Any) -> Any:
+        how = tpu.InterpretParams(uninitialized_memory="nan", random_seed=seed)
+        run = jax.jit(real(kernel, interpret=how, **more))
+
+        def on_another_device(*args: Any) -> Any:
+            called.add(more["name"])
+            with jax.default_device(jax.devices()[1]):
+                return jax.tree.map(np.asarray, run(*map(np.asarray, args)))
+
+        return partial(jax.pure_callback, on_another_device, more["out_shape"])
+
+    monkeypatch.setattr(pallas, "pallas_call", simulated)
+    options: Any = {"peephole": True, "dtype": jnp.float32}
+    params = cases.initial(lstm_jax.init_cell, 0, 3, 5, **options)
+    x = jax.random.normal(jax.random.key(1), (5, 37, 3), jnp.float32)
+    given: Any = {"lengths": jnp.arange(37) % 6, "time_major": True}
+
+    @partial(jax.jit, static_argnums=2)
+    @partial(jax.value_and_grad, argnums=(0, 1))
+    def gradient(params: Any, x: Any, implementation: Any) -> jax.Array:
+        return weighted(
+            lstm_jax.apply(params, x, implementation=implementation, **given)
+        )
+
+    arguments = cases.jitter(1, params), x
+    jax.clear_caches()
+    got = gradient(*arguments, Fused(interpret=True, rows=16, block=2))
+    assert called == {"lstm_scan", "lstm_scan_backward"}
+    assert_close(got, gradient(*arguments, Scan()), 5e-6)
+    jax.clear_caches()  # no other test runs what was made here
 
 
 def test_every_cell_and_any_step() -> None:
