@@ -35,7 +35,7 @@ $(OLDEST)/.installed: pyproject.toml .ci/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --editable '.[test]' --constraint .ci/oldest.txt
 	touch $@
 
-# Alone here is libtpu, so that nothing else looks for a TPU. GPU=1: CUDA's wheels too.
+# Only this environment has libtpu, so that no other looks for a TPU. GPU=1: CUDA's wheels too.
 $(ACCELERATORS)/.tpu: EXTRAS = accelerators
 $(ACCELERATORS)/.gpu: EXTRAS = accelerators,accelerators-gpu
 $(ACCELERATORS)/.tpu $(ACCELERATORS)/.gpu: pyproject.toml .ci/constraints.txt

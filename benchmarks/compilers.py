@@ -1,9 +1,9 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""The compilers of accelerators that are not there: libtpu's, and CUDA's of XLA.
+"""Compiles for accelerators that are not there: by libtpu, and by XLA for CUDA.
 
-They give programs and what these need, and no time. A GPU's products are not tuned
-without a device, and what needs cuDNN cannot be compiled. Where JAX runs is another
-question: `jax_platforms` must be "cpu" in a process that asks for them.
+The results are programs and their memory, not times. Without a device XLA does not tune
+a GPU's products, and cannot compile what needs cuDNN. Set `jax_platforms` to "cpu" in a
+process that uses this: JAX would look for the devices otherwise.
 """
 
 import functools

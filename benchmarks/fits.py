@@ -1,7 +1,6 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """For which sizes `Fused` has its two kernels of a gradient, and what it refuses."""
 
-import itertools
 import re
 from functools import partial
 from typing import Any
@@ -57,11 +56,6 @@ def compiled(kind: str, dtype: str, hidden: int, batch: int) -> dict[str, Any]:
         return found | {"failed": str(error).splitlines()[0]}
     kernels = program.custom_calls("tpu_custom_call")
     return found | {"kernels": len(kernels), "loops": len(program.loops)}
-
-
-def every(kinds: Any, dtypes: Any, hidden: Any, batches: Any) -> list[Any]:
-    """The arguments of all calls of `compiled`."""
-    return list(itertools.product(kinds, dtypes, hidden, batches))
 
 
 def table(found: list[dict[str, Any]]) -> str:

@@ -1,9 +1,9 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """What libtpu's own listing of a kernel says of one step of its loop.
 
-A bundle is what a core of a TPU begins in one cycle. The longest path through a step is
-what its values wait for each other. Neither counts a wait for memory: both are lower
-bounds of a step's cycles.
+A bundle is the instructions that a core of a TPU issues in one cycle. The longest path
+is the longest chain of dependent instructions in a step. Neither counts waits for
+memory: both are lower bounds of a step's cycles.
 """
 
 import os
@@ -28,11 +28,6 @@ class Step(NamedTuple):
 
     bundles: int
     path: int
-
-    @property
-    def cycles(self) -> int:
-        """The larger one: a step takes no fewer."""
-        return max(self)
 
 
 def list_into(folder: str) -> None:

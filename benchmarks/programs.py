@@ -6,6 +6,7 @@ Nothing runs, and no time is measured.
 """
 
 import dataclasses
+import itertools
 import multiprocessing
 import tempfile
 from collections.abc import Callable
@@ -83,7 +84,8 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
         if ONLY.get(way, compilers.platform(kind)) == compilers.platform(kind)
     ]
     tpus = [kind for kind in kinds if compilers.platform(kind) == "tpu"]
-    pairs = fits.every(tpus, settings.dtypes, settings.hidden, settings.batches)
+    sizes = settings.dtypes, settings.hidden, settings.batches
+    pairs = list(itertools.product(tpus, *sizes))
     task = progress.add_task("programs", total=len(wanted) + len(pairs))
     _on_the_host()
     found = []
@@ -107,7 +109,7 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
 
 
 def _on_the_host() -> None:
-    """This process looks for no device."""
+    """Keeps JAX in this process from looking for a device."""
     jax.config.update("jax_platforms", "cpu")
 
 
@@ -129,7 +131,7 @@ def measured(
         folder: into which libtpu lists what it compiles; None if nowhere.
     """
     shape = {**cases.ROWS, **cases.SMOKE}[row]
-    peer = made(way, shape)
+    peer = WAYS[way](cases.problem(shape))
     compiled = compilers.compiled(kind, peer.programs[what], *peer.args)
     program = Program(compiled.as_text())
     found = {
@@ -147,11 +149,6 @@ def measured(
         listed = llo.steps(Path(folder), KERNEL)
         found["steps"] = {name: step._asdict() for name, step in listed.items()}
     return found
-
-
-def made(way: str, row: cases.Row) -> Peer:
-    """A way of running, with the weights of a row."""
-    return WAYS[way](cases.problem(row))
 
 
 def _each(end: str, scale: float, form: str) -> Any:

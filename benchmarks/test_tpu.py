@@ -193,7 +193,11 @@ def test_what_does_not_fit_is_refused_with_its_bytes(kind: str) -> None:
         program(kind, jax.grad(partial(mean_square, FUSED)), *args)
 
 
-PAIRS = fits.every(KINDS, ("float32", "bfloat16"), (5, 128, 512, 2048), (1, 3, 32, 512))
+PAIRS = list(
+    itertools.product(
+        KINDS, ("float32", "bfloat16"), (5, 128, 512, 2048), (1, 3, 32, 512)
+    )
+)
 IN_CI = {
     ("float32", 5, 1),
     ("float32", 5, 512),

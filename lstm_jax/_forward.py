@@ -1,8 +1,8 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""The loop of one layer forward, alone and with what its gradient needs of every step.
+"""One layer's scan over time: alone, and with the residuals that its gradient needs.
 
-Each platform saves in its own way: a CPU in the memory of the projected input, a GPU
-all that leaves a step together.
+How residuals are saved depends on the platform: on a CPU in the memory of the projected
+input, on a GPU all that leaves a step in one array.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from jax import lax
 
 from lstm_jax._chunks import chunked, sequence_length
 from lstm_jax._inputs import LayerInputs
-from lstm_jax._masks import Body, masked_step, select, tree_zeros
+from lstm_jax._masks import Body, masked_step, select, shifted, tree_zeros
 from lstm_jax._matmul import matmul
 from lstm_jax._norms import SplitNorm
 from lstm_jax._platforms import by_platform, step_major
@@ -66,7 +66,7 @@ def layer_step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
 def _scan(
     static: "StaticArgs", inputs: LayerInputs, body: Body, window: int | None
 ) -> tuple[LSTMState, Any]:
-    """The scan of a body that is like `layer_step`, in windows of that many steps."""
+    """Scans a body like `layer_step`; each window's input product is taken at once."""
     cell: Any = inputs.cell
 
     def chunk(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
@@ -88,10 +88,10 @@ def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, A
             step = layer_step(static, inputs, save=False)
 
             def body(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
-                # A mere copy of the state would stand apart in a GPU's loop, and no
-                # CUDA graph could hold that; a NaN for a NaN is part of a kernel.
+                # It changes no value. Without it y is a plain copy of the state, and
+                # XLA keeps a loop that has one out of its CUDA graphs.
                 state, y = step(state, xs)
-                return state, jnp.where(jnp.isnan(y), jnp.nan, y).astype(y.dtype)
+                return state, jnp.where(jnp.isnan(y), jnp.nan, y)
 
             return _scan(static, inputs, body if platform == "gpu" else step, window)
 
@@ -126,10 +126,9 @@ def _scan_plain(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, A
 def _scan_packed(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
     """The last state, and (y, residuals), in one array a step for each dtype.
 
-    The state that leaves a step is saved, and not the one that enters: a GPU's compiler
-    writes that by the kernel that computes it, where the other takes two copies more.
-    Compiled with its gradient the program never holds what it saved twice; alone, as in
-    `jax.vjp`, it takes the arrays apart at its end.
+    It saves the state that leaves each step, which on a GPU the kernel that computes it
+    also writes; saving the state that enters takes two copies more. The arrays are
+    split after the loop; in one program with its gradient, where they are read.
     """
     _, (y, like) = typed_eval_shape(partial(_scan_plain, static), inputs)
     body = layer_step(static, inputs, save=True)
@@ -169,15 +168,12 @@ def _parted(joined: dict[str, jax.Array], like: Any) -> Any:
 def _entered(static: "StaticArgs", inputs: LayerInputs, left: LSTMState) -> LSTMState:
     """The state that entered each step, after resets, from the one that left each."""
     steps = sequence_length(left)
-    first, ahead = (steps - 1, (-1, 1, 0)) if static.reverse else (0, (1, -1, 0))
-
-    def later(a: jax.Array) -> jax.Array:
-        return lax.pad(a, jnp.zeros((), a.dtype), [ahead] + [(0, 0, 0)] * (a.ndim - 1))
+    first = steps - 1 if static.reverse else 0
 
     def all_steps(state: Any) -> Any:
         return jax.tree.map(lambda a: a[None], state)
 
-    state = jax.tree.map(later, left)
+    state = jax.tree.map(partial(shifted, by=-1 if static.reverse else 1), left)
     state = select(jnp.arange(steps) == first, all_steps(inputs.state), state)
     reset = inputs.step_masks.reset
     if reset is None:

@@ -6,6 +6,7 @@ semantic contract is written once.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -59,15 +60,15 @@ def step_masks(
         acts = valid if resets is None else valid | resets
         cut = lax.expand_dims(cut, range(1, valid.ndim)) & _between(acts)
     if reverse:  # a boundary before step t is met on entering step t - 1
-        resets, cut = _one_earlier(resets), _one_earlier(cut)
+        resets, cut = jax.tree.map(partial(shifted, by=-1), (resets, cut))
     return StepMasks(valid, resets, cut)
 
 
-def _one_earlier(boundary: Any) -> Any:
-    if boundary is None:
-        return None
-    ahead = [(-1, 1, 0)] + [(0, 0, 0)] * (boundary.ndim - 1)
-    return lax.pad(boundary, False, ahead)
+def shifted(sequence: jax.Array, by: int) -> jax.Array:
+    """A sequence (T, ...) moved by some steps, later ones if positive; zeros enter."""
+    zero = jnp.zeros((), sequence.dtype)
+    rest = [(0, 0, 0)] * (sequence.ndim - 1)
+    return lax.pad(sequence, zero, [(by, -by, 0), *rest])
 
 
 def _between(acts: jax.Array) -> jax.Array:

@@ -72,9 +72,10 @@ def mapped_axes_first(tree: Any) -> Any:
 def step_major(sequence: jax.Array) -> jax.Array:
     """The identity, after which a sequence (T, ...) lies in memory step by step.
 
-    Left to itself, a TPU's compiler may lay the rows of a product out first, and then
-    turns every step of a loop round as it is read. Elsewhere nothing is asked for, nor
-    in an export: JAX does not promise that it can read such a demand later.
+    The compiler for TPUs may make the rows of a product its outermost axis, and then
+    transposes each step that a loop reads. This constrains the layout there, but not in
+    an export, since JAX by default serialises no layout constraint. On other platforms
+    it does nothing.
     """
     return cast("jax.Array", _step_major.bind(sequence))
 

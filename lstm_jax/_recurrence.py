@@ -137,8 +137,9 @@ def _tangent(
 ) -> Any:
     """The tangents of the last state and of y; linear in `dinputs`.
 
-    Chunks, and products by columns, are for the caches of a CPU. A GPU recomputes the
-    standard cell's derivatives in each step, which costs no kernel, and saves memory.
+    Chunks, and products by columns, are for the caches of a CPU. On a GPU each step
+    computes the standard cell's derivatives again: that takes no kernel more, and less
+    memory than derivatives kept for all steps.
     """
     inputs, saved = given
     cell: Any = inputs.cell
@@ -192,8 +193,8 @@ def _tangent(
 
             if static.whole_steps:
                 return body
-            # What a step makes of masks and of what is saved is made in the loop that
-            # needs it: JAX would run one more before, and keep all of it.
+            # Otherwise JAX's transpose computes what depends on no tangent, such as
+            # masks broadcast to (B, H), in a loop before, and keeps it for all steps.
             return jax.checkpoint(body, prevent_cse=False)
 
         xs = ((local, stepped), masks), (dpre, dp)

@@ -97,8 +97,7 @@ def initial(
     init: Callable[..., Any], seed: int, *sizes: int | tuple[int, ...], **options: Any
 ) -> Any:
     """init(key, *sizes, **options), drawn once: JAX would compile all that it does."""
-    with jax.ensure_compile_time_eval():
-        return init(jax.random.key(seed), *sizes, **options)
+    return init(jax.random.key(seed), *sizes, **options)
 
 
 def _cell(seed: int, inputs: int, options: dict[str, Any]) -> Any:
