@@ -72,12 +72,11 @@ def missing(packages: Iterable[str]) -> list[str]:
 
 
 NEEDED = {
-    **{
-        str(path.relative_to(ROOT)): imported(path, set())
-        for path in sorted((ROOT / "tests").glob("*.py"))
-    },
-    **{name: packages.split() for name, packages in NEEDS.items()},
+    str(path.relative_to(ROOT)): imported(path, set())
+    for path in sorted((ROOT / "tests").glob("*.py"))
 }
+for name, packages in NEEDS.items():
+    NEEDED[name] = {*NEEDED.get(name, ()), *packages.split()}
 LEFT_OUT = {
     name: " and ".join(absent)
     for name, packages in NEEDED.items()
