@@ -9,7 +9,7 @@ import numpy as np
 from rich.progress import Progress
 
 from benchmarks import cases
-from benchmarks.peers import NAMES, OURS
+from benchmarks.peers import NAMES, OURS, RAGGED
 from benchmarks.workers import load, one_round, started
 
 LIMIT = "scan_by_hand"  # any that loads JAX
@@ -59,9 +59,9 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
         started(other, settings.against) as others,
         started([LIMIT]) as (limit,),
     ):
-        workers = own + others
         for name in settings.rows:
             row = rows[name]
+            workers = [w for w in own + others if row.ragged or w.name not in RAGGED]
             load(workers, row)
             times: dict[str, dict[str, list[float]]] = {"forward": {}, "train": {}}
             for k in range(settings.rounds):

@@ -53,8 +53,8 @@ def rows(settings: Settings) -> list[tuple[str, Row]]:
 
 def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Measures every row; times are seconds a call, one a round."""
-    if not set(OURS) <= set(settings.libraries):
-        raise SystemExit(f"scaling: libraries must hold {OURS}.")
+    if not set(OURS[:2]) <= set(settings.libraries):
+        raise SystemExit(f"scaling: libraries must hold {OURS[:2]}.")
     planned = rows(settings)
     task = progress.add_task("scaling", total=len(planned))
     found = []

@@ -20,6 +20,7 @@ from lstm_jax.implementations.base import Implementation
 from lstm_jax.implementations.cudnn import Cudnn
 from lstm_jax.implementations.fused import Fused
 from lstm_jax.implementations.loop import Loop
+from lstm_jax.implementations.packed import Packed
 from lstm_jax.implementations.scan import Scan
 
 _export_pytrees.register()
@@ -39,6 +40,7 @@ __all__ = [
     "LSTMParams",
     "LSTMState",
     "Loop",
+    "Packed",
     "Plan",
     "Regularizer",
     "Residual",

@@ -24,7 +24,7 @@ from lstm_jax import Bidirectional, Loop, Residual, Reverse, Scan, Stack, _forwa
 ROOT = Path(__file__).parent.parent
 # The cell below is written as users write theirs.
 pytestmark = pytest.mark.usefixtures("as_users_have_it")
-WAYS = {"Scan", "Loop", "Cudnn", "SplitUnits", "Fused"}
+WAYS = {"Scan", "Loop", "Cudnn", "SplitUnits", "Fused", "Packed"}
 
 
 class Nested(lstm_jax.Cell):

@@ -38,10 +38,10 @@ OWN = [
 
 def test_the_names_of_the_public_interface() -> None:
     expected = """ActivationFn Bidirectional Cell CellOptions Cudnn DropMasks Fused
-        GateNorm Implementation LSTMParams LSTMState Loop Plan Regularizer Residual
-        Reverse Scan SplitNorm Stack StepTrace activations apply check_config config
-        explain from_config init init_cell initializers lstm_step sharding unroll
-        zero_state"""
+        GateNorm Implementation LSTMParams LSTMState Loop Packed Plan Regularizer
+        Residual Reverse Scan SplitNorm Stack StepTrace activations apply check_config
+        config explain from_config init init_cell initializers lstm_step sharding
+        unroll zero_state"""
     assert sorted(lstm_jax.__all__) == sorted(expected.split())
 
 

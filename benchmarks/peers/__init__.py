@@ -39,6 +39,7 @@ class Peer(NamedTuple):
 NAMES = (
     "lstm_jax",
     "lstm_jax_sharded",
+    "lstm_jax_packed",
     "torch",
     "onnxruntime",
     "scan_by_hand",
@@ -48,5 +49,6 @@ NAMES = (
     "equinox",
     "keras",
 )
-OURS = NAMES[:2]
+OURS = NAMES[:3]
+RAGGED = ("lstm_jax_packed",)  # whose full rows would be those of another
 JAX = ("scan_by_hand", "linen", "nnx", "haiku", "equinox", "keras")
