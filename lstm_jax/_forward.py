@@ -17,7 +17,7 @@ from jax import lax
 from lstm_jax._chunks import chunked, sequence_length
 from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, select, shifted, tree_zeros
-from lstm_jax._matmul import matmul
+from lstm_jax._matmul import add_bias, matmul
 from lstm_jax._norms import SplitNorm
 from lstm_jax._platforms import by_platform, step_major
 from lstm_jax._types import match_type, typed_eval_shape
@@ -63,16 +63,42 @@ def layer_step(static: "StaticArgs", inputs: LayerInputs, save: bool) -> Body:
     return masked_step(step, inputs.reset_state)
 
 
+def _before(cell: Any, x: jax.Array) -> jax.Array:
+    """The part of `project` that a CPU had better compute for many steps at once.
+
+    To add a bias takes one pass over all of x·W_x more, and a product with one input is
+    as many multiplications as it has results to be written and read again.
+    """
+    if cell.norm is not None:
+        return project(cell, x)
+    return x if cell.input_size == 1 else project(cell.replace(b=None), x)
+
+
+def _in_step(cell: Any, zx: jax.Array) -> jax.Array:
+    """The rest of it."""
+    if cell.norm is not None:
+        return zx
+    return project(cell, zx) if cell.input_size == 1 else add_bias(zx, cell.b)
+
+
 def _scan(
-    static: "StaticArgs", inputs: LayerInputs, body: Body, window: int | None
+    static: "StaticArgs",
+    inputs: LayerInputs,
+    body: Body,
+    window: int | None,
+    cpu: bool = False,
 ) -> tuple[LSTMState, Any]:
     """Scans a body like `layer_step`; each window's input product is taken at once."""
     cell: Any = inputs.cell
 
+    def step(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
+        (zx, stepped), masks = xs
+        return body(state, ((_in_step(cell, zx), stepped), masks))
+
     def chunk(state: LSTMState, xs: Any) -> tuple[LSTMState, Any]:
         (x, stepped), masks = xs
-        xs = (step_major(project(cell, x)), stepped), masks
-        return static.scan(body, state, xs)
+        zx = _before(cell, x) if cpu else step_major(project(cell, x))
+        return static.scan(step if cpu else body, state, ((zx, stepped), masks))
 
     xs = (inputs.x, inputs.stepped), inputs.step_masks
     return chunked(chunk, inputs.state, xs, window, static.reverse)
@@ -93,7 +119,8 @@ def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, A
                 state, y = step(state, xs)
                 return state, jnp.where(jnp.isnan(y), jnp.nan, y)
 
-            return _scan(static, inputs, body if platform == "gpu" else step, window)
+            body = body if platform == "gpu" else step
+            return _scan(static, inputs, body, window, platform == "cpu")
 
         return run
 
@@ -111,16 +138,18 @@ def scan_with_residuals(
         elif platform == "cpu" and _has_one_buffer(inputs):
             run = _scan_in_place
         else:
-            run = _scan_plain
+            run = partial(_scan_plain, cpu=platform == "cpu")
         return lambda inputs, _: run(static, inputs)
 
     return cast("tuple[LSTMState, Any]", by_platform(form, inputs))
 
 
-def _scan_plain(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
+def _scan_plain(
+    static: "StaticArgs", inputs: LayerInputs, cpu: bool = False
+) -> tuple[LSTMState, Any]:
     """The last state, and (y, residuals), each in an array of its own."""
     body = layer_step(static, inputs, save=True)
-    return _scan(static, inputs, body, static.window)
+    return _scan(static, inputs, body, static.window, cpu)
 
 
 def _scan_packed(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
@@ -182,11 +211,17 @@ def _entered(static: "StaticArgs", inputs: LayerInputs, left: LSTMState) -> LSTM
 
 
 def _has_one_buffer(inputs: LayerInputs) -> bool:
-    """A norm of both shares needs them apart, and a slice needs a step."""
+    """Whether x·W_x is one array that pre-activations can take the place of.
+
+    A norm of both shares needs them apart, a slice needs a step, and one input has no
+    product of all steps.
+    """
     cell: Any = inputs.cell
     steps = sequence_length(inputs.x)
     no_steps = isinstance(steps, int) and not steps
-    return not isinstance(cell.norm, SplitNorm) and not no_steps
+    if isinstance(cell.norm, SplitNorm) or no_steps:
+        return False
+    return cell.norm is not None or cell.input_size > 1
 
 
 def _scan_in_place(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, Any]:
@@ -203,11 +238,11 @@ def _scan_in_place(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState
         state, buffer = carry
         t, stepped, masks = xs
         zx = lax.dynamic_index_in_dim(buffer, t, keepdims=False)
-        state, (y, saved) = body(state, ((zx, stepped), masks))
+        state, (y, saved) = body(state, ((_in_step(cell, zx), stepped), masks))
         buffer = lax.dynamic_update_index_in_dim(buffer, *saved.pre, t, 0)
         return (state, buffer), (y, saved._replace(pre=()))
 
-    zx = project(cell, inputs.x)
+    zx = _before(cell, inputs.x)
     # What replaces it has the mesh type of the state too.
     both = lambda zx, h: zx + matmul(h, cell.w_h)[None]  # noqa: E731
     zx = match_type(zx, typed_eval_shape(both, zx, inputs.state.h))

@@ -23,6 +23,17 @@ def matmul(a: jax.Array, w: jax.Array) -> jax.Array:
     return jnp.matmul(a, w, preferred_element_type=accum_dtype(w.dtype))
 
 
+def matmul_by_transpose(a: jax.Array, turned: jax.Array) -> jax.Array:
+    """`matmul` of a and w from the transpose of w: its own transpose is a plain one."""
+    last = a.ndim - 1
+    return lax.dot_general(
+        a,
+        turned,
+        (((last,), (1,)), ((), ())),
+        preferred_element_type=accum_dtype(turned.dtype),
+    )
+
+
 def add_bias(z: jax.Array, b: Any) -> jax.Array:
     """The sum z + b, where there is a b."""
     return z if b is None else z + expand_like(jnp.asarray(b, z.dtype), z)

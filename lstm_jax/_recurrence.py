@@ -24,7 +24,12 @@ from lstm_jax._compat import linear, transposes_any_scan
 from lstm_jax._forward import Residuals, StaticArgs
 from lstm_jax._inputs import LayerInputs
 from lstm_jax._masks import Body, masked_step, tree_zeros
-from lstm_jax._matmul import matmul, matmul_by_columns, sequence_matmul
+from lstm_jax._matmul import (
+    matmul,
+    matmul_by_columns,
+    matmul_by_transpose,
+    sequence_matmul,
+)
 from lstm_jax._platforms import by_platform, mapped_axes_first
 from lstm_jax._types import zeros
 from lstm_jax.cells.lstm import (
@@ -149,6 +154,10 @@ def _tangent(
     inputs_product = partial(project, product=sequence_matmul if cached else matmul)
     weights_product = matmul_by_columns if cached else matmul
     steps = tangent_chunk(inputs) if cached else None
+    recurrent, of_step = matmul, cell
+    if cached:  # a step of the gradient would transpose w_h, each by itself
+        turned = jax.lax.optimization_barrier(cell.w_h.T)
+        recurrent, of_step = matmul_by_transpose, cell.replace(w_h=turned)
     hoisted = is_standard(cell) and not static.whole_steps and platform != "gpu"
 
     def chunk(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
@@ -173,7 +182,7 @@ def _tangent(
             def step(dstate: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
                 (local, stepped), (dpre, dp) = xs
                 masks = inputs._replace(fixed=fixed).drop_masks(stepped)
-                dzh = preactivation(cell, None, matmul(dstate.h, cell.w_h))
+                dzh = preactivation(cell, None, recurrent(dstate.h, cell.w_h))
                 dpre = tuple(_plus(a, b) for a, b in zip(dpre, dzh, strict=True))
                 if hoisted:
                     dm, dc = standard_jvp(local, dpre[0], dstate.c)
@@ -198,7 +207,7 @@ def _tangent(
             return jax.checkpoint(body, prevent_cse=False)
 
         xs = ((local, stepped), masks), (dpre, dp)
-        given, tangents = (cell, inputs.fixed), (dgates, dreset)
+        given, tangents = (of_step, inputs.fixed), (dgates, dreset)
         return static.linear_scan(static, step_of, given, tangents, dstate, xs)
 
     def pointwise_jvp(
