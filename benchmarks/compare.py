@@ -29,6 +29,8 @@ class Settings:
     """How long a library is measured each time; one call at least."""
     against: Path | None = None
     """Another checkout of this project: its lstm_jax is one more library."""
+    torch_python: Path | None = None
+    """An interpreter that has torch, where this one has not."""
 
 
 SMOKE = Settings(rows=tuple(cases.SMOKE), rounds=1, seconds=0.0)
@@ -55,7 +57,7 @@ def run(settings: Settings, progress: Progress) -> dict[str, Any]:
     limits = []
     other = OURS[:1] if settings.against else ()
     with (
-        started(settings.libraries) as own,
+        started(settings.libraries, torch=settings.torch_python) as own,
         started(other, settings.against) as others,
         started([LIMIT]) as (limit,),
     ):

@@ -25,9 +25,12 @@ class Worker:
         name: of a module in benchmarks/peers.
         checkout: another checkout of this project, whose modules run; its name then
             ends in "@" and the folder's.
+        python: another interpreter that runs it.
     """
 
-    def __init__(self, name: str, checkout: Path | None = None) -> None:
+    def __init__(
+        self, name: str, checkout: Path | None = None, python: Path | None = None
+    ) -> None:
         # The benchmark measures what users have by default.
         own = ("JAX_", "XLA_", "OMP_", "MKL_", "KMP_", "ORT_", "TF_")
         environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
@@ -37,7 +40,7 @@ class Worker:
             environment.pop("PYTHONPATH", None)
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", name],
+            [python or sys.executable, "-m", "benchmarks.worker", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -78,13 +81,13 @@ class Worker:
 
 @contextlib.contextmanager
 def started(
-    names: Iterable[str], checkout: Path | None = None
+    names: Iterable[str], checkout: Path | None = None, torch: Path | None = None
 ) -> Iterator[list[Worker]]:
-    """A process for each library, all of them ready."""
+    """A process for each library, all of them ready; `torch` is an interpreter."""
     workers: list[Worker] = []
     try:
         for name in names:
-            workers.append(Worker(name, checkout))
+            workers.append(Worker(name, checkout, torch if name == "torch" else None))
         for worker in workers:
             worker.ready()
         yield workers
