@@ -1,7 +1,8 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Runs the benchmarks and writes their report.
 
-python -m benchmarks {scan-vs-loop, peers, scaling, memory, device, programs, report};
+python -m benchmarks {scan-vs-loop, peers, scaling, memory, masks, device, programs,
+report};
 `--smoke` after a verb takes seconds and shows that it works, and instead of a verb it
 runs all of them.
 """
@@ -23,6 +24,7 @@ MODULES = {
     "peers": "compare",
     "scaling": "scaling",
     "memory": "memory",
+    "masks": "masks",
     "device": "device",
     "programs": "programs",
 }

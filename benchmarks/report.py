@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import compare, figures, programs
+from benchmarks import compare, figures, masks, programs
 from benchmarks import memory as memories
 from benchmarks.loops import STEPWISE
 from benchmarks.peers import JAX, NAMES, OURS
@@ -317,11 +317,28 @@ def memory(found: dict[str, Any]) -> str:
     return "\n".join([*text, _circumstances(found)])
 
 
+def drops(found: dict[str, Any]) -> str:
+    """What each kind of mask costs: time over that without, and temporaries."""
+    entries = found["results"]["kinds"]
+    rows = [
+        (
+            *(e["row"], e["name"], e["what"]),
+            _milliseconds(e["seconds"]),
+            f"{masks.over_none(e, entries):.2f}",
+            f"{e['bytes'] / 1e6:.3g}",
+        )
+        for e in entries
+    ]
+    header = "row", "mask", "", "ms", "over none", "temporaries, MB"
+    return "\n".join([table(header, rows), _circumstances(found)])
+
+
 TABLES = {
     "peers": peers,
     "scan-vs-loop": loops,
     "scaling": scaling,
     "memory": memory,
+    "masks": drops,
     "programs": programs.table,
 }
 

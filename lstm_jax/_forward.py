@@ -119,8 +119,8 @@ def scan_primal(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState, A
                 state, y = step(state, xs)
                 return state, jnp.where(jnp.isnan(y), jnp.nan, y)
 
-            body = body if platform == "gpu" else step
-            return _scan(static, inputs, body, window, platform == "cpu")
+            own: Body = body if platform == "gpu" else step
+            return _scan(static, inputs, own, window, platform == "cpu")
 
         return run
 

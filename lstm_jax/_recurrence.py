@@ -154,7 +154,8 @@ def _tangent(
     inputs_product = partial(project, product=sequence_matmul if cached else matmul)
     weights_product = matmul_by_columns if cached else matmul
     steps = tangent_chunk(inputs) if cached else None
-    recurrent, of_step = matmul, cell
+    recurrent: Callable[..., jax.Array] = matmul
+    of_step = cell
     if cached:  # a step of the gradient would transpose w_h, each by itself
         turned = jax.lax.optimization_barrier(cell.w_h.T)
         recurrent, of_step = matmul_by_transpose, cell.replace(w_h=turned)

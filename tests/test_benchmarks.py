@@ -20,6 +20,7 @@ from benchmarks import (
     figures,
     hlo,
     llo,
+    masks,
     memory,
     report,
     workers,
@@ -75,6 +76,13 @@ def test_memory(tmp_path: Path, capsys: Any) -> None:
     assert [e["name"] for e in entries] == [*memory.OURS, "scan_by_hand"]
     assert all(e["bytes"] > 0 and len(e["seconds"]) == 1 for e in entries)
     assert "checkpoint" in capsys.readouterr().out
+
+
+def test_masks(tmp_path: Path, capsys: Any) -> None:
+    entries = run("masks", tmp_path)["results"]["kinds"]
+    assert {e["name"] for e in entries} == set(masks.KINDS)
+    assert masks.over_none(entries[0], entries) == 1.0
+    assert "over none" in capsys.readouterr().out
 
 
 def test_scaling(tmp_path: Path, capsys: Any) -> None:

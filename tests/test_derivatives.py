@@ -143,6 +143,16 @@ def test_mode(case: Case, mode: Any) -> None:
     assert_close(got, expected, BOUND, f"{mode.__name__} ")
 
 
+@pytest.mark.parametrize("option", ["plain", "peephole", "projection", "gate_norm"])
+@pytest.mark.parametrize("extra", ["whole", "all"])
+def test_one_input(option: str, extra: str, monkeypatch: Any) -> None:
+    """A CPU multiplies it by its weights in each step."""
+    monkeypatch.setattr(cases, "INPUTS", 1)
+    ours, expected, point = losses(PLAIN._replace(option=option, extra=extra))
+    got, want = (jax.jit(jax.value_and_grad(f))(point) for f in (ours, expected))
+    assert_close(got, want, BOUND)
+
+
 @pytest.mark.parametrize("extra", ["all", "lengths"])
 def test_hessian(extra: str) -> None:
     """Over all that is differentiable at once: every pair of entries."""

@@ -600,6 +600,38 @@ def test_the_rule_of_what_runs_by_default(
     assert default(steps, rows, 1024, 4, platform)[0] == expected
 
 
+@pytest.mark.parametrize(
+    "steps, rows, platform, expected",
+    [
+        (64, 4, "cpu", Scan(window=6)),  # 4 · 1024 · 4 bytes: 16 KiB
+        (64, 3, "cpu", Scan()),
+        (60, 64, "cpu", Scan(window=7)),  # a rest stays
+        (0, 64, "cpu", Scan()),
+        (64, 4, "tpu", Scan()),
+    ],
+)
+def test_the_rule_where_each_device_has_its_own_rows(
+    steps: Any, rows: Any, platform: str, expected: Scan
+) -> None:
+    assert default(steps, rows, 1024, 4, platform, shared_out=True)[0] == expected
+
+
+def test_in_a_shard_map_the_rule_is_that_of_own_rows() -> None:
+    params = lstm_jax.init(jax.random.key(0), 3, 256, dtype=jnp.float32)
+    x = jax.ShapeDtypeStruct((8, 64, 3), jnp.float32)
+    plans = []
+
+    def run(x: Any) -> Any:
+        plans.append(lstm_jax.explain(params, x))
+        return x
+
+    mesh = jax.make_mesh((2,), ("data",), (jax.sharding.AxisType.Auto,))
+    rows = jax.sharding.PartitionSpec("data")
+    jax.eval_shape(jax.shard_map(run, mesh=mesh, in_specs=rows, out_specs=rows), x)
+    run(x)
+    assert [plan.implementation for plan in plans] == [Scan(window=6), Scan()]
+
+
 @pytest.mark.parametrize("implementation", [Scan(), Scan(window=2), Scan(checkpoint=3)])
 def test_gradient_of_a_vmap_of_a_jitted_network(implementation: Scan) -> None:
     """Where the rule is mapped after the function it belongs to, eagerly."""

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import lstm_jax
 from benchmarks.cases import Problem
@@ -38,7 +39,10 @@ def make(problem: Problem) -> Peer:
     def loss(params: Any, *batch: Any) -> jax.Array:
         return jnp.mean(jnp.square(run(params, *batch)))
 
-    forward = jax.jit(run)
+    rows = tuple(P(*[None] * k, "data") for k in axes)
+    forward = jax.jit(
+        jax.shard_map(run, mesh=mesh, in_specs=(P(), *rows), out_specs=rows[0])
+    )
     train = sharding.data_parallel(jax.grad(loss), mesh, batch_axis=axes)
     return Peer(
         lambda: jax.block_until_ready(forward(params, *batch)),

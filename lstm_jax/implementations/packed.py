@@ -61,8 +61,7 @@ class Packed(Scan):
     def static_args(self, reverse: bool, gather: GatherOutput) -> StaticArgs:
         """How the differentiable recurrence runs."""
         static = super().static_args(reverse, gather)
-        primal = _PackedPrimal(self.window, self.classes)
-        return dataclasses.replace(static, window=None, primal=primal)
+        return dataclasses.replace(static, primal=_PackedPrimal(self.classes))
 
     def unsupported(self, request: Request) -> list[str]:
         """The gradient of a cell without a rule would hold every number of rows."""
@@ -90,11 +89,9 @@ class _PackedPrimal:
     """`primal` of `StaticArgs`.
 
     Attributes:
-        window: as of `Packed`.
         classes: as of `Packed`.
     """
 
-    window: int | None
     classes: int
 
     def __call__(
@@ -113,14 +110,15 @@ class _PackedPrimal:
         # What is cut is a gradient, of which there is none here.
         inputs = inputs._replace(step_masks=StepMasks(valid, reset))
         inputs = _each_with_rows(inputs, flat)
+        aim = divisor(steps, STEPS) if isinstance(steps, int) else None
+        window = static.window or aim or STEPS
+        static = dataclasses.replace(static, window=None)  # within a window
 
         def run(state: LSTMState, xs: Any) -> tuple[LSTMState, jax.Array]:
             (x, stepped), masks = xs
             own = inputs._replace(x=x, stepped=stepped, state=state, step_masks=masks)
             return _on_live_rows(static, own, self.classes)
 
-        aim = divisor(steps, STEPS) if isinstance(steps, int) else None
-        window = self.window or aim or STEPS
         xs = (inputs.x, inputs.stepped), inputs.step_masks
         end, y = chunked(run, inputs.state, xs, window, static.reverse)
         end = jax.tree.map(lambda a: a.reshape(*batch, *a.shape[1:]), end)
