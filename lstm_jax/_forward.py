@@ -244,7 +244,7 @@ def _scan_in_place(static: "StaticArgs", inputs: LayerInputs) -> tuple[LSTMState
 
     zx = _before(cell, inputs.x)
     # What replaces it has the mesh type of the state too.
-    both = lambda zx, h: zx + matmul(h, cell.w_h)[None]  # noqa: E731
+    both = lambda zx, h: _in_step(cell, zx) + matmul(h, cell.w_h)[None]  # noqa: E731
     zx = match_type(zx, typed_eval_shape(both, zx, inputs.state.h))
     xs = jnp.arange(steps), inputs.stepped, inputs.step_masks
     (end, buffer), (y, saved) = static.scan(step, (inputs.state, zx), xs)
@@ -264,7 +264,8 @@ def linear_scan(
     Args:
         static: direction and unrolling.
         step: (given, tangents) -> a body; it closes over no other array.
-        given: the cell, and its `DropMasks` of all steps.
+        given: the cell, in which a CPU has w_h transposed, and its `DropMasks` of all
+            steps.
         tangents: of the cell's `gate_leaves`, and of the reset state.
         dstate: the tangent of the state that enters first.
         xs: ((what is saved of each step, its drop masks), its `StepMasks`), and the

@@ -24,7 +24,11 @@ def matmul(a: jax.Array, w: jax.Array) -> jax.Array:
 
 
 def matmul_by_transpose(a: jax.Array, turned: jax.Array) -> jax.Array:
-    """`matmul` of a and w from the transpose of w: its own transpose is a plain one."""
+    """`matmul` of a and w, from the transpose of w.
+
+    Its own transpose, in a, is a product with what is there, so that a loop over steps
+    transposes nothing. Alone, in forward mode, it transposes w at every step instead.
+    """
     last = a.ndim - 1
     return lax.dot_general(
         a,

@@ -151,6 +151,7 @@ def test_one_input(option: str, extra: str, monkeypatch: Any) -> None:
     ours, expected, point = losses(PLAIN._replace(option=option, extra=extra))
     got, want = (jax.jit(jax.value_and_grad(f))(point) for f in (ours, expected))
     assert_close(got, want, BOUND)
+    assert_close(jax.jit(ours)(point), want[0], BOUND)  # without residuals
 
 
 @pytest.mark.parametrize("extra", ["all", "lengths"])

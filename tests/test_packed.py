@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """Packed: what `Scan` gives, from steps of live rows and few others."""
 
+import dataclasses
 import re
 from functools import partial
 from typing import Any
@@ -66,13 +67,24 @@ def test_a_mask_with_gaps_and_resets_in_them() -> None:
     assert_close(got, reference(params, x, state, **given), FLOAT64)
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (7, 1), (0,), (2, 0)])
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (0,), (2, 0)])
 def test_batch_axes(shape: tuple[int, ...]) -> None:
-    params, x, *_ = call()
-    lengths = np.resize(LENGTHS, shape)
-    x = np.resize(x[1], (*shape, STEPS, cases.INPUTS))
-    run = partial(lstm_jax.apply, params, x, lengths=lengths)
-    assert_close(run(implementation=WAYS[1]), run(), FLOAT64)
+    params, x, state, _ = call()
+    rows = int(np.prod(shape))
+    x, lengths = x[:rows].reshape(*shape, STEPS, -1), LENGTHS[:rows].reshape(shape)
+    state = jax.tree.map(lambda a: a[:rows].reshape(*shape, -1), state)
+    mask = (np.arange(STEPS) < lengths[..., None]) & (np.arange(STEPS) % 3 > 0)
+    run = partial(lstm_jax.apply, params, x, state)
+    for given in ({"lengths": lengths}, {"mask": mask}):
+        assert_close(run(**given, implementation=WAYS[1]), run(**given), FLOAT64)
+
+
+def test_sixteen_bits() -> None:
+    params, x, *_ = jax.tree.map(lambda a: jnp.asarray(a, jnp.bfloat16), call())
+    run = partial(lstm_jax.apply, params, x, lengths=LENGTHS)
+    got, expected = run(implementation=WAYS[1]), run()
+    assert got[0].dtype == jnp.bfloat16
+    assert_close(got, expected, 1e-2)
 
 
 def test_masks_are_those_of_the_rows_given() -> None:
@@ -80,8 +92,8 @@ def test_masks_are_those_of_the_rows_given() -> None:
     regularizer = Regularizer(
         zoneout_h=0.2, zoneout_c=0.3, recurrent_dropout=0.4, locked=False
     )
-    for locked in (False, True):
-        own: Any = regularizer.__class__(**{**regularizer.rates(), "locked": locked})
+    each = dataclasses.replace(regularizer, locked=True)
+    for own in (regularizer, each, regularizer.inference()):
         run = partial(
             lstm_jax.apply,
             params,
@@ -118,10 +130,11 @@ def test_every_derivative_is_that_of_scan() -> None:
 def test_under_transformations() -> None:
     """vmap of everything, and each device's own rows in a shard_map."""
     params, x, *_ = call()
+    x = np.where(np.isnan(x), 0.5, x)
     many, lengths = np.stack([x, x[::-1]]), np.stack([LENGTHS, LENGTHS[::-1]])
     run = lambda x, n, way: lstm_jax.apply(params, x, lengths=n, implementation=way)  # noqa: E731
     for axes in ((0, 0, None), (0, None, None)):
-        given = many, lengths if axes[1] == 0 else np.zeros_like(LENGTHS)
+        given = many, lengths if axes[1] == 0 else np.maximum(*lengths)
         got, expected = (jax.vmap(run, axes)(*given, way) for way in (WAYS[1], None))
         assert_close(got, expected, FLOAT64)
     mesh = jax.make_mesh((2,), ("data",), (jax.sharding.AxisType.Auto,))
@@ -130,6 +143,22 @@ def test_under_transformations() -> None:
     )
     flat = many.reshape(-1, *x.shape[1:]), lengths.ravel()
     assert_close(jax.jit(split)(*flat), run(*flat, None), FLOAT64)
+
+
+def test_rows_over_an_explicit_mesh_axis() -> None:
+    params, x, *_ = call()
+    run = partial(lstm_jax.apply, implementation=WAYS[1])
+    expected = lstm_jax.apply(params, x[:4], lengths=LENGTHS[:4])
+    mesh = jax.make_mesh((2,), ("data",), (jax.sharding.AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        rows = jax.sharding.NamedSharding(mesh, P("data"))
+        for places in ((rows, rows), (rows, None), (None, rows)):
+            own = [
+                a if place is None else jax.device_put(a, place)
+                for a, place in zip((x[:4], LENGTHS[:4]), places, strict=True)
+            ]
+            got = jax.jit(lambda p, x, n: run(p, x, lengths=n))(params, *own)
+            assert_close(got, expected, FLOAT64)
 
 
 def test_a_symbolic_number_of_steps() -> None:

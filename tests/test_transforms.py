@@ -625,11 +625,20 @@ def test_in_a_shard_map_the_rule_is_that_of_own_rows() -> None:
         plans.append(lstm_jax.explain(params, x))
         return x
 
-    mesh = jax.make_mesh((2,), ("data",), (jax.sharding.AxisType.Auto,))
-    rows = jax.sharding.PartitionSpec("data")
-    jax.eval_shape(jax.shard_map(run, mesh=mesh, in_specs=rows, out_specs=rows), x)
+    for devices in (2, 1):
+        mesh = jax.make_mesh((devices,), ("data",), (AxisType.Auto,))
+        split = jax.shard_map(run, mesh=mesh, in_specs=P("data"), out_specs=P("data"))
+        jax.eval_shape(split, x)
     run(x)
-    assert [plan.implementation for plan in plans] == [Scan(window=6), Scan()]
+    assert [plan.implementation for plan in plans] == [Scan(window=6), Scan(), Scan()]
+
+
+def test_one_input_has_no_product_for_windows() -> None:
+    x = jax.ShapeDtypeStruct((64, 20_000, 1), jnp.float32)
+    one = lstm_jax.init(jax.random.key(0), 1, 5, dtype=jnp.float32)
+    two = lstm_jax.init(jax.random.key(0), 1, 5, num_layers=2, dtype=jnp.float32)
+    assert lstm_jax.explain(one, x).implementation == Scan()
+    assert lstm_jax.explain(two, x).implementation == Scan(window=8)
 
 
 @pytest.mark.parametrize("implementation", [Scan(), Scan(window=2), Scan(checkpoint=3)])

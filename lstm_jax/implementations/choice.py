@@ -20,7 +20,7 @@ from lstm_jax.implementations.scan import Scan
 
 WINDOW = 8  # steps in a window, at least
 SHORT = 6  # likewise, where devices are cores that work side by side
-TINY = 2**14  # bytes of x·W_x of a step for which a loop over windows costs too much
+TINY = 2**14  # bytes of x·W_x of a step below which a loop over windows costs too much
 CACHED = 2**24  # bytes of x·W_x beyond which it should not be made for all steps
 
 
@@ -39,9 +39,10 @@ def default(
     T. Elsewhere, for sizes without a number, and for what fits, `Scan()`.
 
     In a `shard_map` windows are short and do not divide T. XLA hands a large product to
-    threads that all devices share, and the loop may stay on one of those; it does too
-    where little else is in the program, and a rest behind the loop is a part more. On
-    two cores that made the forward pass of the benchmarks' rows 10% to 20% faster.
+    threads that all devices share, and may go on with the loop there, where its
+    products wait for one another. It does so in a program of few parts too; the steps
+    left over are one more. On two cores that made the forward pass of the benchmarks'
+    rows 10% to 20% faster.
 
     Args:
         steps: T; an int, or symbolic.
@@ -49,14 +50,14 @@ def default(
         columns: 4 H of the widest layer.
         itemsize: bytes of an entry.
         platform: "cpu", "gpu" or "tpu".
-        shared_out: each device has its own rows, in a `shard_map`.
+        shared_out: several devices run it, in a `shard_map`.
     """
     if not (isinstance(steps, int) and isinstance(rows, int) and platform == "cpu"):
         return Scan(), "default"
     step = rows * columns * itemsize
     if shared_out and steps and step >= TINY:
         window = next(k for k in itertools.count(SHORT) if steps % k)
-        return Scan(window=window), "each device has its own rows"
+        return Scan(window=window), "several devices in a shard_map"
     if steps * step >= CACHED:
         window = divisor(steps, WINDOW) or WINDOW
         return Scan(window=window), "x·W_x of all steps fits no cache"
@@ -109,10 +110,13 @@ def choose(
     if not all(cell.deferred_product for cell in cells):
         # JAX differentiates these step by step, and cannot choose by platform.
         return Scan(), dict.fromkeys(PLATFORMS, PlatformPlan(Scan(), "default"))
-    columns = max(cell.projected_size for cell in cells)
+    # A CPU has no product of one input.
+    wide = [cell for cell in cells if cell.input_size > 1]
+    columns = max((cell.projected_size for cell in wide), default=0)
     itemsize = accum_dtype(result_dtype(params, x)).itemsize
     sizes = axes.steps, math.prod(axes.batch), columns, itemsize
-    shared_out = bool(jax.sharding.get_abstract_mesh().manual_axes)
+    mesh = jax.sharding.get_abstract_mesh()
+    shared_out = math.prod(mesh.shape[axis] for axis in mesh.manual_axes) > 1
     plans = {n: PlatformPlan(*default(*sizes, n, shared_out)) for n in PLATFORMS}
     cpu = plans["cpu"].implementation
     if cpu == Scan():

@@ -31,12 +31,15 @@ class Packed(Scan):
 
     Time is cut into windows. In each of them the rows with a step that counts are put
     together, and the window runs on the smallest of some fixed numbers of rows that has
-    room for them: B/k, 2B/k, … of B, or none. Results are those of `Scan`, in the
-    order given. It pays in inference, on a CPU, where the mean length is well below T;
-    a gradient runs all steps, as that of `Scan` does. There are as many programs of a
-    window as numbers of rows, to be compiled. Under `vmap` of lengths, mask or resets
-    all of them run. Rows split over devices are put together across devices, unless
-    each device has a call of its own, as in `lstm_jax.sharding.data_parallel`.
+    room for them: B/k, 2B/k, … of B, rounded up, or none. Results are those of `Scan`,
+    in the order given. It pays in inference, on a CPU, where the mean length is well
+    below T. A gradient runs all steps, as that of `Scan` does; so does a call without
+    lengths and mask, with a symbolic B, or with rows that an explicit mesh axis splits.
+
+    Every number of rows is a program of its own, compiled for the windows of each layer
+    and direction, and again for a rest of T. Under `vmap` of lengths, mask or resets
+    all of them run. Rows that an automatic mesh axis splits are put together across
+    devices, unless each device has a call of its own, as in a `shard_map`.
 
     Attributes:
         unroll: as of `Scan`.
@@ -103,6 +106,9 @@ class _PackedPrimal:
         rows = math.prod(batch)
         if valid is None or valid.ndim != 1 + len(batch) or not isinstance(rows, int):
             return scan_primal(static, inputs)
+        rowed = inputs.x, inputs.state, inputs.stepped, inputs.step_masks
+        if any(any(jax.typeof(a).sharding.spec) for a in jax.tree.leaves(rowed)):
+            return scan_primal(static, inputs)
 
         def flat(a: jax.Array, k: int) -> jax.Array:
             return a.reshape(*a.shape[:k], rows, *a.shape[k + len(batch) :])
@@ -130,7 +136,9 @@ def _each_with_rows(
 ) -> LayerInputs:
     """f(array, its first batch axis) of all arrays that have one."""
     states = inputs.fixed, inputs.state, inputs.reset_state
-    fixed, state, reset_state = jax.tree.map(lambda a: f(a, 0), states)
+    # Zoneout has one rate for all rows at evaluation.
+    of_state = lambda a: f(a, 0) if a.ndim else a  # noqa: E731
+    fixed, state, reset_state = jax.tree.map(of_state, states)
     sequences = inputs.x, inputs.stepped, inputs.step_masks
     x, stepped, masks = jax.tree.map(lambda a: f(a, 1), sequences)
     return LayerInputs(inputs.cell, x, fixed, stepped, state, reset_state, masks)
@@ -161,6 +169,8 @@ def _on_live_rows(
             return lambda inputs: (inputs.state, zeros(y_type))
         return some if count < rows else partial(scan_primal, static)
 
-    counts = sorted({-(-rows * k // classes) for k in range(classes + 1)})
-    which = jnp.searchsorted(jnp.asarray(counts), live.sum())
+    parts = max(1, min(classes, rows))
+    counts = [-(-rows * k // parts) for k in range(parts + 1)]
+    number = live.sum()
+    which = (number[None] > jnp.asarray(counts[:-1], number.dtype)).sum()
     return lax.switch(which, [on(count) for count in counts], inputs)
