@@ -71,8 +71,9 @@ def test_a_mask_with_gaps_and_resets_in_them() -> None:
 def test_batch_axes(shape: tuple[int, ...]) -> None:
     params, x, state, _ = call()
     rows = int(np.prod(shape))
-    x, lengths = x[:rows].reshape(*shape, STEPS, -1), LENGTHS[:rows].reshape(shape)
-    state = jax.tree.map(lambda a: a[:rows].reshape(*shape, -1), state)
+    x = x[:rows].reshape(*shape, STEPS, cases.INPUTS)
+    lengths = LENGTHS[:rows].reshape(shape)
+    state = jax.tree.map(lambda a: a[:rows].reshape(*shape, cases.HIDDEN), state)
     mask = (np.arange(STEPS) < lengths[..., None]) & (np.arange(STEPS) % 3 > 0)
     run = partial(lstm_jax.apply, params, x, state)
     for given in ({"lengths": lengths}, {"mask": mask}):
