@@ -62,8 +62,9 @@ test-data: $(VENV)/.installed  ## tests of the real data files, downloaded or fr
 	$(BIN)/python -m experiments fetch
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m data tests
 
-test-newest: $(NEWEST)/.installed $(NEWEST)/models/.fetched  ## all tests, with coverage, on the newest Python and jax
-	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term
+test-newest: $(NEWEST)/.installed $(NEWEST)/models/.fetched  ## all tests on the newest Python and jax, with coverage of all but what needs a torch that is not there
+	$(NEWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report= --cov-fail-under=0
+	$(NEWEST)/bin/python -m coverage report $$($(NEWEST)/bin/python -c 'import torch' 2>/dev/null || echo '--omit=*/_torch*')
 
 test-newest-core: $(NEWEST)/.core  ## the core's tests on the newest Python and jax
 	$(NEWEST)/bin/python -m pytest --collect-only -qq >/dev/null  # what needs a package that is not there is left out

@@ -30,6 +30,23 @@ NEEDS = {
     "tests/test_convert.py": "equinox haiku keras",
     "tests/test_convert.py::*[[]torch": "torch",
     "tests/test_convert_command.py": "keras",
+    **{
+        f"tests/test_convert_command.py::test_{name}": "torch"
+        for name in (
+            "a_layer_of_onnx_becomes_an_lstm_of_torch",
+            "a_stack_of_torch_comes_back_through_onnx",
+            "another_cell_hides_no_lstm",
+            "names_in_a_file_are_no_codes_for_a_terminal",
+            "one_node_that_cannot_be_read_hides_no_other",
+            "one_of_several",
+            "refusals_leave_nothing[[]out.pt",
+            "the_content_tells_what_is_read",
+            "there_and_back[[].pt",
+            "torchscript_has_to_be_asked_for",
+            "what_is_no_file_or_has_no_lstm",
+            "what_is_no_sequence_has_to_be_said",
+        )
+    },
     "tests/test_convert_keras*.py": "keras",
     "tests/test_convert_onnx.py::"
     "test_silero_files_hold_what_its_torchscript_holds": "torch",

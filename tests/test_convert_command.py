@@ -1,6 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """`python -m lstm_jax.convert IN OUT`: what it reads, says, writes and refuses."""
 
+import importlib
 import subprocess
 import sys
 import warnings
@@ -10,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
-import torch
 
 import lstm_jax
 from lstm_jax import convert
@@ -22,6 +22,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:::keras"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
+
+
+@pytest.fixture
+def torch() -> Any:
+    """Read where it is used: without it the other tests run."""
+    return importlib.import_module("torch")
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def test_nothing_is_overwritten_unasked(source: Path, capsys: Any) -> None:
     assert_same(convert.from_torch(target), convert.from_safetensors(source))
 
 
-def test_one_of_several(tmp_path: Path, capsys: Any) -> None:
+def test_one_of_several(torch: Any, tmp_path: Path, capsys: Any) -> None:
     model = torch.nn.ModuleDict(
         {"one": torch.nn.LSTM(2, 3), "two": torch.nn.LSTMCell(3, 4).double()}
     )
@@ -92,7 +98,7 @@ def test_one_of_several(tmp_path: Path, capsys: Any) -> None:
     assert_same(convert.from_safetensors(target), convert.from_torch(model["two"]))
 
 
-def test_another_cell_hides_no_lstm(tmp_path: Path, capsys: Any) -> None:
+def test_another_cell_hides_no_lstm(torch: Any, tmp_path: Path, capsys: Any) -> None:
     model = torch.nn.ModuleDict({"a": torch.nn.GRU(2, 3), "b": torch.nn.LSTM(2, 3)})
     torch.save(model.state_dict(), tmp_path / "in.pt")
     assert main([str(tmp_path / "in.pt")]) == 0
@@ -109,7 +115,9 @@ def test_keras_files_turn_no_sequence_round(tmp_path: Path, capsys: Any) -> None
     assert not target.exists()
 
 
-def test_torchscript_has_to_be_asked_for(tmp_path: Path, capsys: Any) -> None:
+def test_torchscript_has_to_be_asked_for(
+    torch: Any, tmp_path: Path, capsys: Any
+) -> None:
     torch.jit.script(torch.nn.Sequential(torch.nn.LSTM(2, 3))).save(tmp_path / "in.pt")
     source, target = str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")
     assert main([source, target]) == 1
@@ -136,7 +144,9 @@ def test_refusals_leave_nothing(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_what_is_no_file_or_has_no_lstm(tmp_path: Path, capsys: Any) -> None:
+def test_what_is_no_file_or_has_no_lstm(
+    torch: Any, tmp_path: Path, capsys: Any
+) -> None:
     assert main([str(tmp_path / "nowhere.npz")]) == 1
     assert "nowhere.npz must be a file" in capsys.readouterr().err
     torch.save(torch.nn.Linear(2, 3).state_dict(), tmp_path / "linear.pt")
@@ -169,7 +179,9 @@ def test_as_a_command(source: Path) -> None:
     assert target.exists()
 
 
-def test_the_content_tells_what_is_read(tmp_path: Path, capsys: Any) -> None:
+def test_the_content_tells_what_is_read(
+    torch: Any, tmp_path: Path, capsys: Any
+) -> None:
     torch.save(torch.nn.LSTM(2, 3).state_dict(), tmp_path / "in.ckpt")
     (tmp_path / "model.bin").write_bytes(convert.to_onnx(cell()).SerializeToString())
     for name, listed in (("in.ckpt", "in.ckpt: LSTM 2 -> 3"), ("model.bin", "lstm: ")):
@@ -217,7 +229,7 @@ def test_layers_in_sequence_become_one_stack(
     assert "in sequence: params.layers[1]" in capsys.readouterr().err
 
 
-def test_a_stack_of_torch_comes_back_through_onnx(tmp_path: Path) -> None:
+def test_a_stack_of_torch_comes_back_through_onnx(torch: Any, tmp_path: Path) -> None:
     """As torch exports it: between its layers stand operators that turn axes."""
     module = torch.nn.LSTM(INPUTS, HIDDEN, num_layers=2, bidirectional=True)
     with warnings.catch_warnings():
@@ -229,7 +241,9 @@ def test_a_stack_of_torch_comes_back_through_onnx(tmp_path: Path) -> None:
     assert_same(convert.from_torch(tmp_path / "out.npz"), convert.from_torch(module))
 
 
-def test_what_is_no_sequence_has_to_be_said(tmp_path: Path, capsys: Any) -> None:
+def test_what_is_no_sequence_has_to_be_said(
+    torch: Any, tmp_path: Path, capsys: Any
+) -> None:
     """A residual stack: something is computed between the layers."""
     params = lstm_jax.Stack(
         (lstm_jax.Residual(cell(hidden=INPUTS)), cell(1, INPUTS, INPUTS))
@@ -282,7 +296,7 @@ def test_activations_are_named() -> None:
 
 
 def test_names_in_a_file_are_no_codes_for_a_terminal(
-    tmp_path: Path, capsys: Any
+    torch: Any, tmp_path: Path, capsys: Any
 ) -> None:
     code = "\x1b]0;title\x07\x1b[31mred"
     states = [torch.nn.LSTM(2, 3).state_dict(), torch.nn.GRU(2, 3).state_dict()]
