@@ -19,7 +19,7 @@ from lstm_jax.implementations.base import Implementation
 from lstm_jax.implementations.scan import Scan
 
 WINDOW = 8  # steps in a window, at least
-SHORT = 6  # likewise, where devices are cores that work side by side
+SHORT = 6  # likewise, in a shard_map over several devices
 TINY = 2**14  # bytes of x·W_x of a step below which a loop over windows costs too much
 CACHED = 2**24  # bytes of x·W_x beyond which it should not be made for all steps
 
@@ -38,11 +38,11 @@ def default(
     window once it leaves the cache: windows of 8 steps, or of up to 16 if that divides
     T. Elsewhere, for sizes without a number, and for what fits, `Scan()`.
 
-    In a `shard_map` windows are short and do not divide T. XLA hands a large product to
-    threads that all devices share, and may go on with the loop there, where its
-    products wait for one another. It does so in a program of few parts too; the steps
-    left over are one more. On two cores that made the forward pass of the benchmarks'
-    rows 10% to 20% faster.
+    In a `shard_map` windows are short and do not divide T. Profiles of other windows
+    show XLA running the loop on threads that all devices share, where each product
+    takes longer; with a few steps left over after the loop, it stays on its device's
+    own thread. On two cores that made forward of the benchmarks' rows 10% to 20%
+    faster.
 
     Args:
         steps: T; an int, or symbolic.

@@ -56,6 +56,10 @@ class Packed(Scan):
         ...     params, x, lengths=lengths, implementation=lstm_jax.Packed())
         >>> y.shape
         (4, 32, 5)
+
+    References:
+        `torch.nn.utils.rnn.pack_padded_sequence` has the same aim, with as many numbers
+        of rows as the lengths ask for.
     """
 
     classes: int = 4
@@ -67,7 +71,7 @@ class Packed(Scan):
         return dataclasses.replace(static, primal=_PackedPrimal(self.classes))
 
     def unsupported(self, request: Request) -> list[str]:
-        """The gradient of a cell without a rule would hold every number of rows."""
+        """Cells and steps that are not differentiated by this library's own rule."""
         if request.params is None:
             return ["a bare step has no rows that could be told apart"]
         kinds = {
