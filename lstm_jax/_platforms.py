@@ -56,9 +56,12 @@ def by_platform(
 
         return run
 
-    tree = jax.tree.structure(jax.eval_shape(form(None), given, tangents))
-    out = _by_platform.bind(*one, *two, forms=_Forms(flat, len(one)))
-    return jax.tree.unflatten(tree, out)
+    plain = jax.make_jaxpr(form(None), return_shape=True)
+    jaxpr, shapes = plain(given, tangents)
+    kinds = tuple(map(jax.typeof, (*one, *two)))
+    forms = _Forms(flat, len(one), {kinds: jaxpr.out_avals})
+    out = _by_platform.bind(*one, *two, forms=forms)
+    return jax.tree.unflatten(jax.tree.structure(shapes), out)
 
 
 def mapped_axes_first(tree: Any) -> Any:
@@ -97,10 +100,13 @@ class _Forms:
     Attributes:
         of: gives that of a platform, or the plain one.
         given: how many arguments, the first ones, it is not linear in.
+        known: the types of results by those of arguments. JAX asks for them each time
+            that it copies an equation, and tracing is most of what a trace costs.
     """
 
     of: Callable[[str | None], Callable[..., list[Any]]]
     given: int
+    known: dict[tuple[Any, ...], list[Any]] = dataclasses.field(default_factory=dict)
 
 
 _by_platform = Primitive("by_platform")
@@ -116,7 +122,10 @@ def _(*args: Any, forms: _Forms) -> list[Any]:
 
 @_by_platform.def_abstract_eval
 def _(*kinds: Any, forms: _Forms) -> list[Any]:
-    return jax.make_jaxpr(forms.of(None))(*map(type_of, kinds)).out_avals
+    if kinds not in forms.known:
+        trace = jax.make_jaxpr(forms.of(None))
+        forms.known[kinds] = trace(*map(type_of, kinds)).out_avals
+    return forms.known[kinds]
 
 
 def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
@@ -138,7 +147,8 @@ def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
 
 def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
     given, linear = args[: forms.given], args[forms.given :]
-    types = [type_of(a.aval if ad.is_undefined_primal(a) else a) for a in linear]
+    kinds = [a.aval if ad.is_undefined_primal(a) else jax.typeof(a) for a in linear]
+    types = list(map(type_of, kinds))
     live = [k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)]
 
     def of(platform: str | None) -> Callable[..., list[Any]]:
@@ -154,8 +164,9 @@ def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
 
         return run
 
-    nonzero = (cotangents[k] for k in live)
-    out = _by_platform.bind(*given, *nonzero, forms=_Forms(of, forms.given))
+    args = *given, *(cotangents[k] for k in live)
+    known = {tuple(map(jax.typeof, args)): kinds}
+    out = _by_platform.bind(*args, forms=_Forms(of, forms.given, known))
     return [None] * forms.given + out
 
 

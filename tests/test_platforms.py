@@ -60,6 +60,25 @@ def test_an_export_has_the_form_of_its_platform() -> None:
     assert "dense<3.000000e+00>" in exported.mlir_module()
 
 
+def test_a_form_is_traced_once_for_its_types_and_once_for_its_program() -> None:
+    traced = []
+
+    def form(platform: str | None) -> Any:
+        def run(w: Any, t: Any) -> Any:
+            traced.append(platform)
+            return jnp.sin(w) * t
+
+        return run
+
+    def loss(t: Any) -> Any:
+        return jnp.sum(jax.checkpoint(partial(by_platform, form))(jnp.ones(2), t))
+
+    gradient = jax.jit(jax.grad(loss)).trace(jnp.ones(2))
+    assert traced == [None]
+    gradient.lower()
+    assert traced == [None, "cpu"]
+
+
 def test_a_second_derivative_is_that_of_the_plain_form() -> None:
     slope = jax.grad(lambda w: scaled(w, w * 2.0) @ jnp.ones(3))
     w = jnp.arange(3.0)
