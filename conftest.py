@@ -14,8 +14,8 @@ from lstm_jax import _compat
 
 ROOT = Path(__file__).parent
 OURS = ("benchmarks", "experiments", "tests")
-# What files and tests need beyond what they import first: how they begin, and the
-# packages. lstm_jax[test] has none of these.
+# What files and tests need beyond what they import first, and beyond the fixture
+# `torch`: how they begin, and the packages. lstm_jax[test] has none of these.
 NEEDS = {
     "lstm_jax/convert/_equinox.py": "equinox",
     "lstm_jax/convert/_keras.py": "keras",
@@ -25,34 +25,15 @@ NEEDS = {
     "tests/test_benchmarks.py::test_peers": "torch",
     "tests/test_cells.py::test_converters_write_lstms": "equinox haiku keras torch",
     "tests/test_cells.py::test_gru_against_keras": "keras",
-    "tests/test_cells.py::test_gru_against_torch": "torch",
-    "tests/test_cells.py::test_states_of_torch": "torch",
     "tests/test_convert.py": "equinox haiku keras",
     "tests/test_convert.py::*[[]torch": "torch",
     "tests/test_convert_command.py": "keras",
-    **{
-        f"tests/test_convert_command.py::test_{name}": "torch"
-        for name in (
-            "a_layer_of_onnx_becomes_an_lstm_of_torch",
-            "a_stack_of_torch_comes_back_through_onnx",
-            "another_cell_hides_no_lstm",
-            "names_in_a_file_are_no_codes_for_a_terminal",
-            "one_node_that_cannot_be_read_hides_no_other",
-            "one_of_several",
-            "refusals_leave_nothing[[]out.pt",
-            "the_content_tells_what_is_read",
-            "there_and_back[[].pt",
-            "torchscript_has_to_be_asked_for",
-            "what_is_no_file_or_has_no_lstm",
-            "what_is_no_sequence_has_to_be_said",
-        )
-    },
+    "tests/test_convert_command.py::test_refusals_leave_nothing[[]out.pt": "torch",
+    "tests/test_convert_command.py::test_there_and_back[[].pt": "torch",
     "tests/test_convert_keras*.py": "keras",
-    "tests/test_convert_onnx.py::"
-    "test_silero_files_hold_what_its_torchscript_holds": "torch",
+    "tests/test_convert_parts.py::test_all_parts_are_read_from_any[[]bin": "torch",
     "tests/test_convert_tflite.py": "ai_edge_litert",
     "tests/test_experiment*.py": "gymnax mlxtend pooch scipy sklearn tyro",
-    "tests/test_variants.py::test_as_torch": "torch",
 }
 
 
@@ -83,15 +64,26 @@ def imported(path: Path, seen: set[Path]) -> set[str]:
     return found
 
 
+def of_torch(path: Path) -> list[str]:
+    """The tests of a file that have the fixture `torch`."""
+    return [
+        node.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+        if "torch" in (argument.arg for argument in node.args.args)
+    ]
+
+
 def missing(packages: Iterable[str]) -> list[str]:
     """Those that are not installed."""
     return sorted(p for p in set(packages) if not importlib.util.find_spec(p))
 
 
-NEEDED = {
-    str(path.relative_to(ROOT)): imported(path, set())
-    for path in sorted((ROOT / "tests").glob("*.py"))
-}
+NEEDED: dict[str, set[str]] = {}
+for path in sorted((ROOT / "tests").glob("*.py")):
+    name = str(path.relative_to(ROOT))
+    NEEDED[name] = imported(path, set())
+    NEEDED |= {f"{name}::{test}": {"torch"} for test in of_torch(path)}
 for name, packages in NEEDS.items():
     NEEDED[name] = {*NEEDED.get(name, ()), *packages.split()}
 LEFT_OUT = {

@@ -3,6 +3,7 @@
 
 import ctypes
 import gc
+import importlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -112,6 +113,12 @@ def in_32_bits() -> Iterator[None]:
     """As experiments run; their results are of this width."""
     with enable_x64(False):
         yield
+
+
+@pytest.fixture
+def torch() -> Any:
+    """Where it is missing, the tests that ask for it are left out."""
+    return importlib.import_module("torch")
 
 
 @pytest.fixture

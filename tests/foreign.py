@@ -57,6 +57,29 @@ def states(params: Any, dtype: Any = np.float32, seed: int = 6) -> Any:
     return jitter(seed, lstm_jax.zero_state(params, (len(LENGTHS),), dtype=dtype))
 
 
+def torch_state(
+    prefix: str = "",
+    inputs: int = INPUTS,
+    hidden: int = HIDDEN,
+    layers: int = 1,
+    both: bool = False,
+    gates: int = 4,
+    dtype: Any = np.float32,
+) -> dict[str, np.ndarray]:
+    """Weights by torch's names, as the state dict of an LSTM, or of a GRU, has them."""
+    rng, ways = np.random.default_rng(0), ("", "_reverse") if both else ("",)
+    found = {}
+    for layer in range(layers):
+        width = len(ways) * hidden if layer else inputs
+        for way in ways:
+            shapes = ((width,), (hidden,), (), ())
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            for name, shape in zip(names, shapes, strict=True):
+                a = rng.standard_normal((gates * hidden, *shape))
+                found[f"{prefix}{name}_l{layer}{way}"] = a.astype(dtype)
+    return found
+
+
 def _with(**options: Any) -> Callable[[], Any]:
     return lambda: cell(options=CellOptions(**options))
 

@@ -103,10 +103,8 @@ def torch_gru(module: Any) -> Stack:
     )
 
 
-def test_gru_against_torch() -> None:
+def test_gru_against_torch(torch: Any) -> None:
     """Stacked, bidirectional, ragged: outputs, last states and gradients."""
-    import torch
-
     torch.manual_seed(0)
     module = torch.nn.GRU(3, 5, 2, batch_first=True, bidirectional=True)
     x = torch.randn(3, 7, 3, requires_grad=True)
@@ -226,10 +224,8 @@ def test_converters_write_lstms() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
-def test_states_of_torch() -> None:
+def test_states_of_torch(torch: Any) -> None:
     """A network that goes on from a state of torch goes on as torch does."""
-    import torch
-
     torch.manual_seed(0)
     module = torch.nn.LSTM(3, 5, 2, batch_first=True, bidirectional=True, proj_size=4)
     params = convert.from_torch(module)

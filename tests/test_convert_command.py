@@ -1,7 +1,6 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
 """`python -m lstm_jax.convert IN OUT`: what it reads, says, writes and refuses."""
 
-import importlib
 import subprocess
 import sys
 import warnings
@@ -10,24 +9,20 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import lstm_jax
 from lstm_jax import convert
 from lstm_jax.convert.__main__ import describe, main
 from tests.compare import assert_same
-from tests.foreign import HIDDEN, INPUTS, cell, sequence, stack
+from tests.foreign import HIDDEN, INPUTS, cell, sequence, stack, torch_state
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:::keras"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-
-
-@pytest.fixture
-def torch() -> Any:
-    """Read where it is used: without it the other tests run."""
-    return importlib.import_module("torch")
 
 
 @pytest.fixture
@@ -56,7 +51,7 @@ def test_there_and_back(suffix: str, source: Path, capsys: Any) -> None:
     assert_same(again, params)
 
 
-def test_a_layer_of_onnx_becomes_an_lstm_of_torch(tmp_path: Path) -> None:
+def test_a_layer_of_onnx_becomes_an_lstm_of_torch(torch: Any, tmp_path: Path) -> None:
     model = convert.to_onnx(cell()).SerializeToString()
     (tmp_path / "in.onnx").write_bytes(model)
     target = tmp_path / "out.pt"
@@ -81,12 +76,10 @@ def test_nothing_is_overwritten_unasked(source: Path, capsys: Any) -> None:
     assert_same(convert.from_torch(target), convert.from_safetensors(source))
 
 
-def test_one_of_several(torch: Any, tmp_path: Path, capsys: Any) -> None:
-    model = torch.nn.ModuleDict(
-        {"one": torch.nn.LSTM(2, 3), "two": torch.nn.LSTMCell(3, 4).double()}
-    )
-    torch.save(model.state_dict(), tmp_path / "in.pt")
-    source, target = str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")
+def test_one_of_several(tmp_path: Path, capsys: Any) -> None:
+    two = torch_state("two.", 3, 4, dtype=np.float64)
+    np.savez(tmp_path / "in.npz", **torch_state("one.", 2, 3), **two)
+    source, target = str(tmp_path / "in.npz"), str(tmp_path / "out.safetensors")
     assert main([source]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "one: LSTM 2 -> 3, float32",
@@ -95,13 +88,13 @@ def test_one_of_several(torch: Any, tmp_path: Path, capsys: Any) -> None:
     assert main([source, target]) == 1
     assert "--name must be one of 'one', 'two'; got None" in capsys.readouterr().err
     assert main([source, target, "--name", "two"]) == 0
-    assert_same(convert.from_safetensors(target), convert.from_torch(model["two"]))
+    assert_same(convert.from_safetensors(target), convert.from_torch(two, "two"))
 
 
-def test_another_cell_hides_no_lstm(torch: Any, tmp_path: Path, capsys: Any) -> None:
-    model = torch.nn.ModuleDict({"a": torch.nn.GRU(2, 3), "b": torch.nn.LSTM(2, 3)})
-    torch.save(model.state_dict(), tmp_path / "in.pt")
-    assert main([str(tmp_path / "in.pt")]) == 0
+def test_another_cell_hides_no_lstm(tmp_path: Path, capsys: Any) -> None:
+    gru, lstm = torch_state("a.", 2, 3, gates=3), torch_state("b.", 2, 3)
+    np.savez(tmp_path / "in.npz", **gru, **lstm)
+    assert main([str(tmp_path / "in.npz")]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("a: no LSTM (from_torch: weight_")
     assert second == "b: LSTM 2 -> 3, float32"
@@ -144,13 +137,11 @@ def test_refusals_leave_nothing(
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_what_is_no_file_or_has_no_lstm(
-    torch: Any, tmp_path: Path, capsys: Any
-) -> None:
+def test_what_is_no_file_or_has_no_lstm(tmp_path: Path, capsys: Any) -> None:
     assert main([str(tmp_path / "nowhere.npz")]) == 1
     assert "nowhere.npz must be a file" in capsys.readouterr().err
-    torch.save(torch.nn.Linear(2, 3).state_dict(), tmp_path / "linear.pt")
-    assert main([str(tmp_path / "linear.pt")]) == 1
+    np.savez(tmp_path / "linear.npz", weight=np.ones((3, 2)), bias=np.ones(3))
+    assert main([str(tmp_path / "linear.npz")]) == 1
     assert "must have an LSTM in it" in capsys.readouterr().err
 
 
@@ -241,9 +232,7 @@ def test_a_stack_of_torch_comes_back_through_onnx(torch: Any, tmp_path: Path) ->
     assert_same(convert.from_torch(tmp_path / "out.npz"), convert.from_torch(module))
 
 
-def test_what_is_no_sequence_has_to_be_said(
-    torch: Any, tmp_path: Path, capsys: Any
-) -> None:
+def test_what_is_no_sequence_has_to_be_said(tmp_path: Path, capsys: Any) -> None:
     """A residual stack: something is computed between the layers."""
     params = lstm_jax.Stack(
         (lstm_jax.Residual(cell(hidden=INPUTS)), cell(1, INPUTS, INPUTS))
@@ -254,12 +243,9 @@ def test_what_is_no_sequence_has_to_be_said(
     said = capsys.readouterr().err
     assert "got None. Layers in sequence: --name for each" in said
     assert main([str(source), str(target), "--name", "lstm.0", "--name", "lstm.1"]) == 0
-    torch.save(
-        torch.nn.ModuleDict({n: torch.nn.LSTM(2, 2) for n in "ab"}).state_dict(),
-        tmp_path / "in.pt",
-    )
+    np.savez(tmp_path / "b.npz", **torch_state("a."), **torch_state("b."))
     both = ["--name", "a", "--name", "b"]  # of torch each is a whole network
-    assert main([str(tmp_path / "in.pt"), str(tmp_path / "c.npz"), *both]) == 1
+    assert main([str(tmp_path / "b.npz"), str(tmp_path / "c.npz"), *both]) == 1
 
 
 def test_one_node_that_cannot_be_read_hides_no_other(
@@ -296,14 +282,15 @@ def test_activations_are_named() -> None:
 
 
 def test_names_in_a_file_are_no_codes_for_a_terminal(
-    torch: Any, tmp_path: Path, capsys: Any
+    tmp_path: Path, capsys: Any
 ) -> None:
     code = "\x1b]0;title\x07\x1b[31mred"
-    states = [torch.nn.LSTM(2, 3).state_dict(), torch.nn.GRU(2, 3).state_dict()]
-    torch.save({code: states[0], f"b{code}": states[1]}, tmp_path / "in.pt")
-    assert main([str(tmp_path / "in.pt")]) == 0
-    assert main([str(tmp_path / "in.pt"), str(tmp_path / "a.npz"), "--name", code]) == 0
-    assert main([str(tmp_path / "in.pt"), str(tmp_path / f"{code}.x")]) == 1
+    lstm, gru = torch_state(f"{code}.", 2, 3), torch_state(f"b{code}.", 2, 3, gates=3)
+    source = tmp_path / "in.safetensors"
+    save_file({**lstm, **gru}, source)
+    assert main([str(source)]) == 0
+    assert main([str(source), str(tmp_path / "a.npz"), "--name", code]) == 0
+    assert main([str(source), str(tmp_path / f"{code}.x")]) == 1
     out, err = capsys.readouterr()
     assert "red: LSTM 2 -> 3" in out and not set("\x1b\x07") & set(out + err)
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import helper
 
 import lstm_jax
@@ -64,7 +63,7 @@ def test_weights_beside_the_file(tmp_path: Path) -> None:
     assert_same(from_onnx(tmp_path / "a.onnx"), expected)
 
 
-def test_as_torch_exports_a_network(tmp_path: Path) -> None:
+def test_as_torch_exports_a_network(torch: Any, tmp_path: Path) -> None:
     """By its older exporter, which needs no package; onnxruntime is the oracle."""
     module = torch.nn.LSTM(INPUTS, UNITS, num_layers=2)
     x = torch.randn(T, B, INPUTS, generator=torch.Generator().manual_seed(0))

@@ -1,9 +1,7 @@
 # Copyright 2026 The lstm_jax authors. Licensed under the Apache License, Version 2.0.
-"""from_torch on what real files and callers have: parts, containers, other weights."""
+"""from_torch on what real files and callers have: formats, containers, weights."""
 
 import copy
-import json
-import os
 import pickle
 import re
 import shutil
@@ -123,114 +121,6 @@ def test_what_blocks_a_file_is_named_whole(net: Any, tmp_path: Path) -> None:
         assert said.startswith("from_torch: ") and "\x1b" not in said
         assert "numpy._core.multiarray.scalar" in said and "pytorch.org/docs" in said
         assert legacy or "state dict saved alone would do" in said
-
-
-# Parts.
-
-
-def cut(net: Any, folder: Path, form: str = "safetensors") -> tuple[Path, Path]:
-    """The state dict in two files, cut inside the first layer."""
-    state = dict(net.state_dict())
-    names = sorted(state, key=lambda n: ("_l1" in n, "bias" in n))
-    paths = []
-    for k, own in enumerate((names[:4], names[4:])):
-        path = folder / f"m-0000{k + 1}-of-00002.{form}"
-        part = {n: state[n] for n in own}
-        save_file(part, path) if form == "safetensors" else torch.save(part, path)
-        paths.append(path)
-    return paths[0], paths[1]
-
-
-def index(folder: Path, table: dict[str, str], name: str = "m") -> Path:
-    path = folder / f"{name}.index.json"
-    path.write_text(json.dumps({"metadata": {}, "weight_map": table}))
-    return path
-
-
-@pytest.mark.parametrize("form", ["safetensors", "bin"])
-def test_all_parts_are_read_from_any(form: str, net: Any, tmp_path: Path) -> None:
-    first, second = cut(net, tmp_path, form)
-    expected = from_torch(net.lstm)
-    for path in (first, second):
-        assert_same(from_torch(path, "lstm"), expected)
-    second.rename(tmp_path / "other")
-    with pytest.raises(ValueError, match=r"one of 2, and 1 of them are there"):
-        from_torch(first, "lstm")
-
-
-def test_an_index_is_followed(net: Any, tmp_path: Path) -> None:
-    first, second = cut(net, tmp_path)
-    (tmp_path / "below").mkdir()
-    second = second.rename(tmp_path / "below" / "rest.safetensors")
-    first = first.rename(tmp_path / "begin.safetensors")
-    table = {
-        name: "begin.safetensors" if k < 4 else "below/rest.safetensors"
-        for k, name in enumerate(
-            sorted(net.state_dict(), key=lambda n: ("_l1" in n, "bias" in n))
-        )
-    }
-    path = index(tmp_path, table)
-    for each in (path, first):
-        assert_same(from_torch(each, "lstm"), from_torch(net.lstm))
-    (tmp_path / "else.index.json").write_text("{")  # not asked for
-    assert_same(from_torch(first, "lstm"), from_torch(net.lstm))
-    index(tmp_path, {**table, "lstm.more": "below/rest.safetensors"})
-    with pytest.raises(ValueError, match=r"must have what m\.index\.json .*lstm\.more"):
-        from_torch(first, "lstm")
-    second.unlink()
-    with pytest.raises(ValueError, match=r"'below/rest.safetensors' beside it, as a f"):
-        from_torch(first, "lstm")
-
-
-OUTSIDE = ["../{0}/x.safetensors", "{1}/{0}/x.safetensors", "a/../../{0}/x.safetensors"]
-
-
-@pytest.mark.parametrize("name", [*OUTSIDE, "link", "hard", "folder/x.safetensors"])
-def test_no_index_leads_out_of_its_folder(name: str, net: Any, tmp_path: Path) -> None:
-    inside, outside = tmp_path / "inside", tmp_path / "outside"
-    (inside / "a").mkdir(parents=True)
-    outside.mkdir()
-    save_file(dict(net.state_dict()), outside / "x.safetensors")
-    os.symlink(outside / "x.safetensors", inside / "link")
-    os.link(outside / "x.safetensors", inside / "hard")
-    os.symlink(outside, inside / "folder")
-    file = name.format("outside", tmp_path)
-    path = index(inside, dict.fromkeys(net.state_dict(), file))
-    with pytest.raises(ValueError, match=r"^from_torch: .*which is not followed"):
-        from_torch(path, "lstm")
-
-
-@pytest.mark.parametrize("text", ["[]", "{}", '{"weight_map": {"a": 3}}', "[" * 9**5])
-def test_an_index_that_is_none(text: str, tmp_path: Path) -> None:
-    (tmp_path / "a.index.json").write_text(text)
-    with pytest.raises(ValueError, match=r"must be an index of parts"):
-        from_torch(tmp_path / "a.index.json")
-
-
-def test_the_caller_may_name_a_link_and_whole_checkpoints_are_no_parts(
-    net: Any, tmp_path: Path
-) -> None:
-    expected = from_torch(net.lstm)
-    save_file(dict(net.state_dict()), tmp_path / "blob")
-    os.symlink(tmp_path / "blob", tmp_path / "m-00001-of-00001.safetensors")
-    assert_same(from_torch(tmp_path / "m-00001-of-00001.safetensors", "lstm"), expected)
-    table = dict.fromkeys(net.state_dict(), "m-00001-of-00001.safetensors")
-    index(tmp_path, table)
-    assert_same(from_torch(tmp_path / "m-00001-of-00001.safetensors", "lstm"), expected)
-    for epoch in (1, 2):
-        torch.save(net.state_dict(), tmp_path / f"epoch-{epoch}-of-9.ckpt")
-    assert_same(from_torch(tmp_path / "epoch-2-of-9.ckpt", "lstm"), expected)
-
-
-def test_parts_of_ranks_beside_each_other(net: Any, tmp_path: Path) -> None:
-    for rank in range(2):
-        torch.save(net.state_dict(), tmp_path / f"mp_rank_0{rank}_states.pt")
-    with pytest.raises(ValueError, match="one part of 2, which are beside it"):
-        from_torch(tmp_path / "mp_rank_00_states.pt", "lstm")
-    (tmp_path / "mp_rank_01_states.pt").unlink()
-    assert_same(
-        from_torch(tmp_path / "mp_rank_00_states.pt", "lstm"), from_torch(net.lstm)
-    )
 
 
 @pytest.mark.parametrize(

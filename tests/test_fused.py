@@ -198,6 +198,26 @@ def test_other_derivatives_are_those_of_scan() -> None:
     assert_close(derivatives(FUSED), derivatives(Scan()), 2e-5)
 
 
+def test_linear_maps_under_vmap_are_those_of_scan() -> None:
+    """Tangents of x are more rows; those of weights are more maps, and so back."""
+    made = lstm_jax.init_cell(jax.random.key(0), 2, 3, peephole=True, dtype=jnp.float32)
+    params = cases.jitter(1, made)
+    x = jax.random.normal(jax.random.key(1), (2, 3, 2), jnp.float32)
+    two = jax.tree.map(lambda a: jnp.stack([a, 2 * a]), params)
+    four = jax.tree.map(lambda a: jnp.stack([a, 3 * a]), two)
+
+    @partial(jax.jit, static_argnums=0)
+    def derivatives(implementation: Any) -> Any:
+        def y(params: Any, x: Any) -> jax.Array:
+            return lstm_jax.apply(params, x, implementation=implementation)[0]
+
+        along = jax.linearize(lambda p: y(p, x), params)[1]
+        back = jax.grad(lambda tangents: weighted(jax.vmap(along)(tangents)))
+        return jax.jacfwd(y, 1)(params, x), back(two), jax.vmap(jax.vmap(along))(four)
+
+    assert_close(derivatives(FUSED), derivatives(Scan()), 5e-6)
+
+
 @pytest.mark.parametrize("steps", [0, 1])
 def test_no_step_and_one(steps: int) -> None:
     call = cases.draw(CASES[0], steps=steps, dtype=jnp.float32)

@@ -291,10 +291,8 @@ def test_the_published_numbers_of_weights(
 
 
 @pytest.mark.parametrize("case", ["GRU reset_after", "RNN", "RNN relu"])
-def test_as_torch(case: str) -> None:
+def test_as_torch(torch: Any, case: str) -> None:
     """Outputs and every gradient."""
-    import torch
-
     relu = {"activation": "relu"} if case == "RNN relu" else {}
     params = drawn(case, **relu)
     xs = np.random.default_rng(2).standard_normal((T, B, I))
