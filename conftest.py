@@ -14,8 +14,8 @@ from lstm_jax import _compat
 
 ROOT = Path(__file__).parent
 OURS = ("benchmarks", "experiments", "tests")
-# What files and tests need beyond what they import first, and beyond the fixture
-# `torch`: how they begin, and the packages. lstm_jax[test] has none of these.
+# What files and tests need beyond what they import first and the fixture `torch`: how
+# they begin, and the packages. lstm_jax[test] has none of these.
 NEEDS = {
     "lstm_jax/convert/_equinox.py": "equinox",
     "lstm_jax/convert/_keras.py": "keras",
@@ -64,26 +64,16 @@ def imported(path: Path, seen: set[Path]) -> set[str]:
     return found
 
 
-def of_torch(path: Path) -> list[str]:
-    """The tests of a file that have the fixture `torch`."""
-    return [
-        node.name
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-        if "torch" in (argument.arg for argument in node.args.args)
-    ]
-
-
 def missing(packages: Iterable[str]) -> list[str]:
     """Those that are not installed."""
     return sorted(p for p in set(packages) if not importlib.util.find_spec(p))
 
 
-NEEDED: dict[str, set[str]] = {}
-for path in sorted((ROOT / "tests").glob("*.py")):
-    name = str(path.relative_to(ROOT))
-    NEEDED[name] = imported(path, set())
-    NEEDED |= {f"{name}::{test}": {"torch"} for test in of_torch(path)}
+NEEDED = {
+    str(path.relative_to(ROOT)): imported(path, set())
+    for path in sorted((ROOT / "tests").glob("*.py"))
+}
+NEEDED["tests::that have the fixture torch"] = {"torch"}
 for name, packages in NEEDS.items():
     NEEDED[name] = {*NEEDED.get(name, ()), *packages.split()}
 LEFT_OUT = {
@@ -108,8 +98,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
+    fixtures = set(missing(["torch"]))  # named as what they import
     out = [
-        i for i in items if any(fnmatchcase(i.nodeid, f"{name}*") for name in LEFT_OUT)
+        item
+        for item in items
+        if any(fnmatchcase(item.nodeid, f"{name}*") for name in LEFT_OUT)
+        or fixtures.intersection(getattr(item, "fixturenames", ()))
     ]
     items[:] = [item for item in items if item not in out]
     config.hook.pytest_deselected(items=out)

@@ -67,6 +67,23 @@ def varying_axes(kind: Any) -> frozenset[Any]:
     return getattr(kind, "vma", None) or frozenset()  # until jax 0.10.0
 
 
+def manual_axes(kind: Any) -> dict[str, Any]:
+    """What a type says of manual mesh axes, as arguments of ShapeDtypeStruct."""
+    if not hasattr(kind, "manual_axis_type"):
+        return {"vma": kind.vma} if varying_axes(kind) else {}  # until jax 0.10.0
+    manual = kind.manual_axis_type
+    return {} if manual is None or manual.empty else {"manual_axis_type": manual}
+
+
+def cotangent_type(kind: Any) -> Any:
+    """The type of a type's cotangents, which is another one on some meshes.
+
+    What is reduced has cotangents that are not yet summed, and the reverse; in older
+    releases no type says so.
+    """
+    return kind.to_ct_aval() if hasattr(kind, "to_ct_aval") else kind
+
+
 def has_manual_axes(like: jax.ShapeDtypeStruct) -> bool:
     """Whether a ShapeDtypeStruct says over which manual mesh axes it varies."""
     name = "manual_axis_type" if hasattr(like, "manual_axis_type") else "vma"

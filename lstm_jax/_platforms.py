@@ -17,7 +17,13 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax._compat import enable_x64, is_export, setting
+from lstm_jax._compat import (
+    cotangent_type,
+    enable_x64,
+    is_export,
+    manual_axes,
+    setting,
+)
 from lstm_jax._types import type_of
 
 PLATFORMS = ("cpu", "gpu", "tpu")
@@ -59,7 +65,7 @@ def by_platform(
     plain = jax.make_jaxpr(form(None), return_shape=True)
     jaxpr, shapes = plain(given, tangents)
     kinds = tuple(map(jax.typeof, (*one, *two)))
-    forms = _Forms(flat, len(one), {kinds: jaxpr.out_avals})
+    forms = _Forms(flat, len(one), {kinds: tuple(jaxpr.out_avals)})
     out = _by_platform.bind(*one, *two, forms=forms)
     return jax.tree.unflatten(jax.tree.structure(shapes), out)
 
@@ -101,12 +107,14 @@ class _Forms:
         of: gives that of a platform, or the plain one.
         given: how many arguments, the first ones, it is not linear in.
         known: the types of results by those of arguments. JAX asks for them each time
-            that it copies an equation, and tracing is most of what a trace costs.
+            that it copies an equation, and a trace of the form would be the answer.
     """
 
     of: Callable[[str | None], Callable[..., list[Any]]]
     given: int
-    known: dict[tuple[Any, ...], list[Any]] = dataclasses.field(default_factory=dict)
+    known: dict[tuple[Any, ...], tuple[Any, ...]] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 _by_platform = Primitive("by_platform")
@@ -121,10 +129,10 @@ def _(*args: Any, forms: _Forms) -> list[Any]:
 
 
 @_by_platform.def_abstract_eval
-def _(*kinds: Any, forms: _Forms) -> list[Any]:
+def _(*kinds: Any, forms: _Forms) -> tuple[Any, ...]:
     if kinds not in forms.known:
         trace = jax.make_jaxpr(forms.of(None))
-        forms.known[kinds] = trace(*map(type_of, kinds)).out_avals
+        forms.known[kinds] = tuple(trace(*map(type_of, kinds)).out_avals)
     return forms.known[kinds]
 
 
@@ -147,8 +155,12 @@ def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
 
 def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
     given, linear = args[: forms.given], args[forms.given :]
-    kinds = [a.aval if ad.is_undefined_primal(a) else jax.typeof(a) for a in linear]
-    types = list(map(type_of, kinds))
+    # Those of the cotangents that it gives.
+    kinds = tuple(
+        a.aval if ad.is_undefined_primal(a) else cotangent_type(jax.typeof(a))
+        for a in linear
+    )
+    types = [type_of(cotangent_type(kind)) for kind in kinds]
     live = [k for k, c in enumerate(cotangents) if not isinstance(c, ad.Zero)]
 
     def of(platform: str | None) -> Callable[..., list[Any]]:
@@ -164,9 +176,9 @@ def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
 
         return run
 
-    args = *given, *(cotangents[k] for k in live)
-    known = {tuple(map(jax.typeof, args)): kinds}
-    out = _by_platform.bind(*args, forms=_Forms(of, forms.given, known))
+    values = *given, *(cotangents[k] for k in live)
+    known = {tuple(map(jax.typeof, values)): kinds}
+    out = _by_platform.bind(*values, forms=_Forms(of, forms.given, known))
     return [None] * forms.given + out
 
 
@@ -179,9 +191,22 @@ def _batch(args: Any, dims: Any, forms: _Forms) -> tuple[list[Any], list[int]]:
 
 
 def _lower(name: str | None, ctx: Any, *args: Any, forms: _Forms) -> Any:
-    platform = None if name is None else LOWERED[name]
-    lower = mlir.lower_fun(forms.of(platform), multiple_results=True)
-    return lower(ctx, *args)
+    run = forms.of(None if name is None else LOWERED[name])
+
+    def checked(*args: Any) -> list[Any]:
+        out = run(*args)
+        for got, known in zip(map(jax.typeof, out), ctx.avals_out, strict=True):
+            if not _alike(got, known):
+                raise TypeError(f"by_platform: {name} gives {got} instead of {known}.")
+        return out
+
+    return mlir.lower_fun(checked, multiple_results=True)(ctx, *args)
+
+
+def _alike(kind: Any, other: Any) -> bool:
+    """Whether two types are of the same arrays on the same devices."""
+    same = kind.shape == other.shape and kind.dtype == other.dtype
+    return same and manual_axes(kind) == manual_axes(other)
 
 
 ad.primitive_jvps[_by_platform] = _jvp

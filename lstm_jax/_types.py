@@ -68,12 +68,16 @@ def type_of(a: Any) -> jax.ShapeDtypeStruct:
     JAX takes it as an argument; until jax 0.10 it does not take the latter.
     """
     kind = a if isinstance(a, jax.core.ShapedArray) else jax.typeof(a)
-    if axes := _compat.varying_axes(kind):
-        return _compat.like_varying(kind.shape, kind.dtype, axes)
     sharding = None if kind.sharding.mesh.empty else kind.sharding
-    weak = kind.weak_type
+    manual = _compat.manual_axes(kind)
+    if manual and sharding is None:
+        sharding = NamedSharding(jax.sharding.get_abstract_mesh(), P())
     return jax.ShapeDtypeStruct(
-        kind.shape, kind.dtype, sharding=sharding, weak_type=weak
+        kind.shape,
+        kind.dtype,
+        sharding=sharding,
+        weak_type=kind.weak_type,
+        **manual,
     )
 
 

@@ -3,7 +3,6 @@
 
 import ctypes
 import gc
-import importlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -118,7 +117,7 @@ def in_32_bits() -> Iterator[None]:
 @pytest.fixture
 def torch() -> Any:
     """Where it is missing, the tests that ask for it are left out."""
-    return importlib.import_module("torch")
+    return pytest.importorskip("torch")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.sharding import PartitionSpec as P
 
 import lstm_jax
 from lstm_jax import Scan, _compat, _platforms
@@ -77,6 +78,36 @@ def test_a_form_is_traced_once_for_its_types_and_once_for_its_program() -> None:
     assert traced == [None]
     gradient.lower()
     assert traced == [None, "cpu"]
+
+
+@pytest.mark.skipif(
+    not hasattr(jax.typeof(1.0), "manual_axis_type"), reason="of no type until jax 0.10"
+)
+def test_what_is_reduced_has_cotangents_that_are_summed_once() -> None:
+    mesh = jax.make_mesh((2,), ("rows",), (jax.sharding.AxisType.Auto,))
+
+    def product(a: Any, w: Any) -> Any:
+        return by_platform(lambda _: lambda a, w: a @ w, a, w)
+
+    @jax.jit
+    @partial(jax.shard_map, mesh=mesh, in_specs=(P("rows"), P()), out_specs=P())
+    def gradient(a: Any, w: Any) -> Any:
+        def loss(w: Any) -> Any:
+            reduced = jax.lax.pcast(w, "rows", to="reduced")
+            return jax.lax.psum(jnp.sum(product(a, reduced) ** 2), "rows")
+
+        return jax.grad(loss)(w)
+
+    a, w = jnp.arange(6.0).reshape(2, 3), jnp.arange(12.0).reshape(3, 4)
+    assert_close(gradient(a, w), jax.grad(lambda w: jnp.sum((a @ w) ** 2))(w), 1e-12)
+
+
+def test_a_form_must_give_what_it_was_said_to() -> None:
+    def form(platform: str | None) -> Any:
+        return lambda w, t: t * w if platform is None else t[:1] * w
+
+    with pytest.raises(TypeError, match=r"by_platform: cpu gives .*\[1\].*\[2\]"):
+        by_platform(form, jnp.ones(()), jnp.ones(2))
 
 
 def test_a_second_derivative_is_that_of_the_plain_form() -> None:

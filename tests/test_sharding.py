@@ -152,6 +152,32 @@ def test_unroll_and_a_regularizer_in_a_shard_map_of_some_axes() -> None:
     assert_close(jax.jit(some)(x), expected, FLOAT64)
 
 
+@pytest.mark.skipif(
+    not hasattr(jax.typeof(1.0), "manual_axis_type"), reason="fails until jax 0.10"
+)
+@pytest.mark.parametrize("check_vma", [True, False])
+def test_a_gradient_where_one_axis_is_manual_and_one_explicit(check_vma: bool) -> None:
+    params, x = network().layers[0], sequence(rows=4)
+    explicit = jax.sharding.AxisType.Explicit
+    mesh = jax.make_mesh((2, 2), ("data", "other"), (explicit, explicit))
+
+    def slope(x: Any) -> Any:
+        loss = lambda x: jnp.sum(lstm_jax.apply(params, x)[0] ** 2)  # noqa: E731
+        return jax.grad(loss)(x) + jax.vmap(jax.grad(loss))(x[None])[0]
+
+    with jax.set_mesh(mesh):
+        some = jax.shard_map(
+            slope,
+            in_specs=P("data"),
+            out_specs=P("data"),
+            axis_names={"data"},
+            check_vma=check_vma,
+        )
+        rows = jax.device_put(x, P(("data", "other")))
+        got = jax.jit(some)(rows)
+    assert_close(got, slope(x), FLOAT64)
+
+
 def test_an_uneven_batch_is_padded() -> None:
     params, x = network(), sequence(rows=5)
     state = jitter(2, lstm_jax.zero_state(params, (5,)))

@@ -18,7 +18,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from lstm_jax._compat import like_varying, varying_axes
+from lstm_jax._compat import cotangent_type, like_varying, varying_axes
 from lstm_jax._dtypes import accum_dtype
 from lstm_jax._types import type_of, zeros
 from lstm_jax.implementations.fused_kernel import Arrays, merge_rows, scan, split_rows
@@ -281,7 +281,10 @@ def _jvp(primals: Any, tangents: Any, *, rule: Any) -> Any:
 
 def _transpose(cotangents: Any, *args: Any, rule: Any) -> list[Any]:
     n = rule.residuals
-    like = tuple(type_of(a.aval if ad.is_undefined_primal(a) else a) for a in args[n:])
+    like = tuple(
+        type_of(cotangent_type(a.aval) if ad.is_undefined_primal(a) else a)
+        for a in args[n:]
+    )
     dense = [ad.instantiate_zeros(c) for c in cotangents]
     return [None] * n + list(_backward(rule, like, list(args[:n]), dense))
 
