@@ -114,7 +114,7 @@ def in_32_bits() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def torch() -> Any:
     """Where it is missing, the tests that ask for it are left out."""
     return pytest.importorskip("torch")

@@ -433,7 +433,7 @@ SILERO_FILES: dict[str, dict[str, bool]] = {
 
 
 @pytest.fixture(scope="module")
-def silero_torch(tmp_path_factory: Any) -> dict[bool, Any]:
+def silero_torch(torch: Any, tmp_path_factory: Any) -> dict[bool, Any]:
     folder = tmp_path_factory.mktemp("silero")
     path = extract("silero_vad", f"{SILERO}.jit", folder)
     return {
