@@ -73,6 +73,7 @@ NEEDED = {
     str(path.relative_to(ROOT)): imported(path, set())
     for path in sorted((ROOT / "tests").glob("*.py"))
 }
+# For the summary: pytest knows which tests these are.
 NEEDED["tests::that have the fixture torch"] = {"torch"}
 for name, packages in NEEDS.items():
     NEEDED[name] = {*NEEDED.get(name, ()), *packages.split()}

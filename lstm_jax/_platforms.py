@@ -155,7 +155,7 @@ def _jvp(primals: Any, tangents: Any, forms: _Forms) -> tuple[Any, Any]:
 
 def _transpose(cotangents: Any, *args: Any, forms: _Forms) -> list[Any]:
     given, linear = args[: forms.given], args[forms.given :]
-    # Those of the cotangents that it gives.
+    # Types of the results; JAX already gives an undefined primal that of its cotangent.
     kinds = tuple(
         a.aval if ad.is_undefined_primal(a) else cotangent_type(jax.typeof(a))
         for a in linear
@@ -197,7 +197,10 @@ def _lower(name: str | None, ctx: Any, *args: Any, forms: _Forms) -> Any:
         out = run(*args)
         for got, known in zip(map(jax.typeof, out), ctx.avals_out, strict=True):
             if not _alike(got, known):
-                raise TypeError(f"by_platform: {name} gives {got} instead of {known}.")
+                raise TypeError(
+                    f"by_platform: the form of {name} must give {known}, as the plain "
+                    f"one does; got {got}."
+                )
         return out
 
     return mlir.lower_fun(checked, multiple_results=True)(ctx, *args)

@@ -199,7 +199,7 @@ def test_other_derivatives_are_those_of_scan() -> None:
 
 
 def test_linear_maps_under_vmap_are_those_of_scan() -> None:
-    """Tangents of x are more rows; those of weights are more maps, and so back."""
+    """Mapped tangents of x become more rows; those of weights do not."""
     made = lstm_jax.init_cell(jax.random.key(0), 2, 3, peephole=True, dtype=jnp.float32)
     params = cases.jitter(1, made)
     x = jax.random.normal(jax.random.key(1), (2, 3, 2), jnp.float32)

@@ -81,7 +81,7 @@ def test_a_form_is_traced_once_for_its_types_and_once_for_its_program() -> None:
 
 
 @pytest.mark.skipif(
-    not hasattr(jax.typeof(1.0), "manual_axis_type"), reason="of no type until jax 0.10"
+    not hasattr(jax.typeof(1.0), "manual_axis_type"), reason="not before jax 0.10"
 )
 def test_what_is_reduced_has_cotangents_that_are_summed_once() -> None:
     mesh = jax.make_mesh((2,), ("rows",), (jax.sharding.AxisType.Auto,))
@@ -106,7 +106,7 @@ def test_a_form_must_give_what_it_was_said_to() -> None:
     def form(platform: str | None) -> Any:
         return lambda w, t: t * w if platform is None else t[:1] * w
 
-    with pytest.raises(TypeError, match=r"by_platform: cpu gives .*\[1\].*\[2\]"):
+    with pytest.raises(TypeError, match=r"form of cpu must give .*\[2\].*got .*\[1\]"):
         by_platform(form, jnp.ones(()), jnp.ones(2))
 
 

@@ -153,7 +153,7 @@ def test_unroll_and_a_regularizer_in_a_shard_map_of_some_axes() -> None:
 
 
 @pytest.mark.skipif(
-    not hasattr(jax.typeof(1.0), "manual_axis_type"), reason="fails until jax 0.10"
+    not hasattr(jax.typeof(1.0), "manual_axis_type"), reason="not before jax 0.10"
 )
 @pytest.mark.parametrize("check_vma", [True, False])
 def test_a_gradient_where_one_axis_is_manual_and_one_explicit(check_vma: bool) -> None:
@@ -162,7 +162,9 @@ def test_a_gradient_where_one_axis_is_manual_and_one_explicit(check_vma: bool) -
     mesh = jax.make_mesh((2, 2), ("data", "other"), (explicit, explicit))
 
     def slope(x: Any) -> Any:
-        loss = lambda x: jnp.sum(lstm_jax.apply(params, x)[0] ** 2)  # noqa: E731
+        def loss(x: Any) -> Any:
+            return jnp.sum(lstm_jax.apply(params, x)[0] ** 2)
+
         return jax.grad(loss)(x) + jax.vmap(jax.grad(loss))(x[None])[0]
 
     with jax.set_mesh(mesh):
